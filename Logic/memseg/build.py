@@ -1,0 +1,28 @@
+"""From a model's name to a segmenter: the only place that picks classes and devices."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from importlib import import_module
+
+from . import catalog
+from .errors import ModelError
+from .segmenters.base import Segmenter
+
+_CLASSES = {"geodesic": ("memseg.segmenters.geodesic", "Geodesic")}
+
+
+@lru_cache(maxsize=8)
+def build(name: str | None = None, device: str = "auto") -> Segmenter:
+    """The segmenter of that name (None: the default), built once and shared. Raises ModelError with what to do.
+
+    device: "auto", "cpu", "cuda", "cuda:N" or "mps"; a segmenter that runs without torch uses the CPU whatever is asked.
+    """
+    card = catalog.card(name or catalog.DEFAULT)
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
+        raise ModelError(f"There is no device called '{device}'; use auto, cpu, cuda, cuda:0 or mps.")
+    if missing := catalog.missing_packages(card):
+        raise ModelError(f"The model '{card.name}' needs {', '.join(missing)}; install it, or choose another model.")
+    module, class_name = _CLASSES[card.name]
+    return getattr(import_module(module), class_name)()

@@ -1,0 +1,160 @@
+"""The command line: `memseg segment | models | evaluate ...`, and whatever the shells add (`app`, `demo`).
+
+Commands only read arguments, call the engine and print; what goes wrong is one sentence on the error stream and exit
+status 1. Ctrl-C stops at once and leaves no half-written file; pressing it again while that happens changes nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import time
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from . import __version__, catalog
+from .errors import MemSegError, PromptError
+from .files import read_mask, read_volume, write_segmentation
+from .geometry import nearest_voxel
+from .prompts import BoxPrompt, Click, MaskPrompt, Prompt, Text
+from .session import new_session
+from .volume import Volume
+
+app = typer.Typer(
+    name="memseg",
+    help="Segment medical volumes by clicks and other prompts. Points are world RAS in mm, as 3D Slicer shows them.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+evaluate = typer.Typer(help="Measure models on labelled data, against each other on the same objects.", no_args_is_help=True)
+app.add_typer(evaluate, name="evaluate")
+console = Console()
+
+
+def parse_point(words: str) -> tuple[float, float, float]:
+    """'R,A,S' in mm; PromptError where it is anything else."""
+    try:
+        values = tuple(float(word) for word in words.split(","))
+    except ValueError:
+        values = ()
+    if len(values) != 3:
+        raise PromptError(f"'{words}' is not a point; give three numbers R,A,S in mm, such as 12.5,-40,230.")
+    return values
+
+
+def click_from_words(words: str, volume: Volume, positive: bool) -> Click:
+    return Click(tuple(nearest_voxel(volume.grid.kji_from_ras(parse_point(words)))), positive)
+
+
+def box_from_words(words: str, volume: Volume) -> BoxPrompt:
+    """Two opposite corners 'R,A,S:R,A,S'; the box holds the voxels at both."""
+    corners = words.split(":")
+    if len(corners) != 2:
+        raise PromptError(f"'{words}' is not a box; give two corners R,A,S:R,A,S in mm.")
+    ends = nearest_voxel([volume.grid.kji_from_ras(parse_point(corner)) for corner in corners])
+    return BoxPrompt(tuple(ends.min(axis=0)), tuple(ends.max(axis=0) + 1))
+
+
+@app.command()
+def segment(
+    image: Annotated[Path, typer.Argument(help="NIfTI, NRRD or MetaImage file, or a folder with one DICOM series.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where to write: .seg.nrrd, .nii.gz, .nrrd or .mha.")],
+    click: Annotated[list[str] | None, typer.Option(help="R,A,S of a point in the object; may be repeated.")] = None,
+    negative: Annotated[list[str] | None, typer.Option(help="R,A,S of a point outside the object; may be repeated.")] = None,
+    box: Annotated[list[str] | None, typer.Option(help="R,A,S:R,A,S, two corners round the object; may be repeated.")] = None,
+    mask: Annotated[Path | None, typer.Option(help="A mask to start from, on the image's grid.")] = None,
+    text: Annotated[str | None, typer.Option(help="What to segment, in words, for a model that takes text.")] = None,
+    model: Annotated[str, typer.Option(help="One of the models that `memseg models` lists.")] = catalog.DEFAULT,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:0 or mps.")] = "auto",
+    memory: Annotated[bool, typer.Option(help="Remember earlier prompts.")] = True,
+    name: Annotated[str, typer.Option(help="The segment's name.")] = "object",
+) -> None:
+    """Segment one object: mask first, then boxes, positive clicks, negative clicks and text, in that order."""
+    with console.status(f"Reading {image.name}"):
+        volume = read_volume(image)
+    prompts: list[Prompt] = [MaskPrompt.from_mask(read_mask(mask, volume))] if mask else []
+    prompts += [box_from_words(words, volume) for words in box or ()]
+    prompts += [click_from_words(words, volume, True) for words in click or ()]
+    prompts += [click_from_words(words, volume, False) for words in negative or ()]
+    prompts += [Text(text)] if text else []
+    if not prompts:
+        raise PromptError("There is no prompt; give at least one --click R,A,S, --box, --mask or --text.")
+    session = new_session(volume, model, device, memory)
+    table = Table("prompt", "kind", "voxels changed", "seconds", title=f"{image.name}, model {session.model}")
+    for number, prompt in enumerate(prompts, start=1):
+        start = time.perf_counter()
+        with console.status(f"Prompt {number} of {len(prompts)}"):
+            change = session.add(prompt)
+        seconds = f"{time.perf_counter() - start:.2f}"
+        table.add_row(str(number), f"{prompt.kind} {'+' if prompt.positive else '-'}", str(change.voxels_changed), seconds)
+    console.print(table)
+    voxels = int(session.mask_kji[session.extent.slices].sum())
+    if voxels == 0:
+        raise PromptError("The mask is empty, so nothing was written; click inside the object.")
+    with console.status(f"Writing {output.name}"):
+        write_segmentation(output, {name: session.mask_kji}, volume)
+    millilitres = voxels * volume.grid.voxel_volume_mm3 / 1000
+    console.print(f"{output}: {voxels} voxels, {millilitres:.1f} ml")
+
+
+@app.command()
+def models() -> None:
+    """List the models, what they take, and whether they can run here."""
+    table = Table("name", "prompts", "licence", "here", "about")
+    for card in catalog.cards():
+        missing = catalog.missing_packages(card)
+        here = f"needs {', '.join(missing)}" if missing else "yes"
+        default = " (default)" if card.name == catalog.DEFAULT else ""
+        table.add_row(card.name + default, ", ".join(sorted(card.prompts)), card.licence, here, card.summary)
+    console.print(table)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        console.print(__version__)
+        raise typer.Exit()
+
+
+@app.callback()
+def options(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more of what happens.")] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(message)s")
+
+
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    signal.signal(signal.SIGINT, _already_stopping)
+    raise KeyboardInterrupt
+
+
+def _already_stopping(_number: int, _frame: FrameType | None) -> None:
+    console.print("Stopping already; one moment.")
+
+
+def _add_shell_commands() -> None:
+    for entry in sorted(entry_points(group="memseg.commands"), key=lambda entry: entry.name):
+        app.command(entry.name)(entry.load())
+
+
+def main() -> None:
+    """Run the command line and exit with its status: 0, 1 for an error said in a sentence, 2 for misuse, 130 for Ctrl-C."""
+    signal.signal(signal.SIGINT, _stop)
+    try:
+        _add_shell_commands()
+        app()
+    except MemSegError as error:
+        Console(stderr=True).print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

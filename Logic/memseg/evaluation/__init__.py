@@ -1,0 +1,1 @@
+"""Measuring segmenters: labelled data sets, simulated clicks, metrics, reports."""

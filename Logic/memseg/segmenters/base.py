@@ -1,0 +1,96 @@
+"""What turns a volume, prompts and memory into a mask: the protocol every segmenter keeps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from ..errors import PromptError
+from ..geometry import Box
+from ..memory.interaction import Interaction
+from ..prompts import Prompt
+from ..volume import Volume
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What a user should know before choosing a model.
+
+    prompts: the kinds it takes ("click", "box", "scribble", "lasso", "mask", "text"). weights: file name, or "" where
+    the method has none. needs: packages that must be installed, such as ("torch",).
+    """
+
+    name: str
+    title: str
+    summary: str
+    prompts: frozenset[str]
+    licence: str
+    source: str
+    weights: str = ""
+    needs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Numbered:
+    """A prompt with its number in the session: from 1, in order of arrival, never reused."""
+
+    number: int
+    prompt: Prompt
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a segmenter answers.
+
+    probability: float32 crop at `box`, 0 to 1, object where above 0.5. Outside the box the mask stays as it was, so a
+    segmenter that takes voxels away must let its box cover them. sparse, dense: what the interaction memory keeps of
+    the newest prompt (see memory.interaction.Interaction).
+    """
+
+    box: Box
+    probability: np.ndarray
+    sparse: np.ndarray
+    dense: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        if self.probability.shape != self.box.shape_kji:
+            raise ValueError(f"The probability has shape {self.probability.shape}, its box {self.box.shape_kji}.")
+
+    @property
+    def mask(self) -> np.ndarray:
+        """uint8 0/1 crop of the box's shape."""
+        return (self.probability > 0.5).astype(np.uint8)
+
+
+@runtime_checkable
+class Segmenter(Protocol):
+    """Stateless as far as its answers go: equal arguments give equal predictions. It may cache what it made of a volume."""
+
+    card: ModelCard
+
+    def predict(
+        self,
+        volume: Volume,
+        prompts: tuple[Numbered, ...],
+        mask_kji: np.ndarray,
+        memory: tuple[Interaction, ...] | None,
+    ) -> Prediction:
+        """Answer to the newest of the prompts (the last), given all of them.
+
+        prompts: at least one, oldest first; all fit the volume and are of kinds the card names; never a MaskPrompt last
+        (the session applies that itself). mask_kji: (K, J, I) uint8 0/1, read-only, the mask before the newest prompt.
+        memory: what earlier prompts left behind, oldest first, all by this model; None when memory is switched off.
+        Raises MemSegError where no answer can be given.
+        """
+        ...
+
+
+def check_takes(card: ModelCard, prompt: Prompt, others: tuple[ModelCard, ...] = ()) -> None:
+    """Raise PromptError unless the model takes prompts of this kind, naming those of `others` that do."""
+    if prompt.kind in card.prompts:
+        return
+    able = [other.name for other in others if prompt.kind in other.prompts]
+    advice = f"choose {' or '.join(able)}, which does" if able else "no installed model does; use another kind of prompt"
+    raise PromptError(f"The model '{card.name}' takes no {prompt.kind} prompts: {advice}.")

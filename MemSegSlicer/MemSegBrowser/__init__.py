@@ -1,0 +1,1 @@
+"""The browser application of MemSegSlicer, composed from the parts of trame-slicer."""

@@ -1,0 +1,85 @@
+// What the page does by itself: names its tab, listens to the keyboard, streams uploads, saves downloads.
+(function () {
+  const tab = Math.random().toString(36).slice(2) + Date.now().toString(36);
+
+  function typing(target) {
+    return Boolean(target && target.closest && target.closest('input, textarea, select, [contenteditable="true"]'));
+  }
+
+  function shortcut(event) {
+    const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+    if ((event.ctrlKey || event.metaKey) && !event.altKey) {
+      if (key === 'z') return event.shiftKey ? 'redo' : 'undo';
+      if (key === 'y') return 'redo';
+      if (key === 's') return 'save';
+      if (key === 'o') return 'open';
+      return '';
+    }
+    if (event.altKey || event.ctrlKey || event.metaKey) return '';
+    const plain = {
+      n: 'navigate', w: 'window', c: 'click', b: 'box', s: 'scribble', l: 'lasso',
+      p: 'positive', '+': 'positive', '=': 'positive', m: 'negative', '-': 'negative',
+      f: 'fit', h: 'help', '?': 'help', Delete: 'remove', Backspace: 'remove',
+    };
+    return plain[key] || '';
+  }
+
+  window.addEventListener('keydown', (event) => {
+    if (typing(event.target) || document.querySelector('.v-dialog .v-overlay__content')) return;
+    const name = shortcut(event);
+    if (!name || event.repeat) return;
+    event.preventDefault();
+    window.trame.trigger('shortcut', [name]);
+  });
+
+  async function upload(files, progress) {
+    const batch = Math.random().toString(36).slice(2);
+    const total = Array.from(files).reduce((sum, file) => sum + file.size, 0) || 1;
+    let done = 0;
+    for (const file of files) {
+      await send(file, batch, (loaded) => progress(Math.floor((100 * (done + loaded)) / total)));
+      done += file.size;
+    }
+    return batch;
+  }
+
+  function send(file, batch, loaded) {
+    return new Promise((resolve, reject) => {
+      const request = new XMLHttpRequest();
+      request.open('POST', `upload?batch=${batch}&name=${encodeURIComponent(file.name)}`);
+      request.setRequestHeader('X-MemSeg', 'upload');
+      request.upload.onprogress = (event) => loaded(event.loaded);
+      request.onload = () =>
+        request.status === 200 ? resolve(request.responseText) : reject(request.responseText || 'The upload was refused.');
+      request.onerror = () => reject('The connection broke during the upload; try again.');
+      request.send(file);
+    });
+  }
+
+  window.trame.utils.memseg = {
+    tab,
+    claim() {
+      window.trame.trigger('claim', [tab]);
+    },
+    async upload(input) {
+      const files = input.files;
+      if (!files || !files.length) return;
+      const progress = (percent) => window.trame.state.set('PageState__upload_progress', percent);
+      progress(0);
+      try {
+        await window.trame.trigger('uploaded', [await upload(files, progress)]);
+      } catch (problem) {
+        window.trame.trigger('upload_failed', [String(problem)]);
+      } finally {
+        progress(-1);
+        input.value = '';
+      }
+    },
+    download(address) {
+      const link = document.createElement('a');
+      link.href = address;
+      link.download = '';
+      link.click();
+    },
+  };
+})();

@@ -1,0 +1,192 @@
+"""The four views: axial, coronal, sagittal and 3D, rendered on the server and sent as images."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from slicer import vtkMRMLScalarVolumeNode
+from trame_client.widgets.html import Div, Span
+from trame_server import Server
+from trame_server.utils.typed_state import TypedState
+from trame_slicer.app.logic.slice_view_logic import connect_slice_view_slider_to_state, get_view_trame_id
+from trame_slicer.app.ui.slider import Slider
+from trame_slicer.core import LayoutManager, SlicerApp
+from trame_slicer.rca_view import register_rca_factories
+from trame_slicer.views import AbstractView, Layout, LayoutDirection, SliceView, ViewLayoutDefinition
+from trame_vuetify.widgets.vuetify3 import VBtn, VIcon, VTooltip
+from vtkmodules.vtkCommonCore import vtkCommand
+
+from .page_state import Page
+
+logger = logging.getLogger(__name__)
+
+# Singleton tags are Slicer's own, so that a saved scene opens in Slicer with the same views.
+TITLES = {"Red": "Axial", "Green": "Coronal", "Yellow": "Sagittal", "ThreeD": "3D"}
+FOUR_UP = "four-up"
+_QUALITY = 90  # JPEG; equal to the scheduler's still quality, so that every change is rendered once instead of twice
+_LETTERS = (("R", "L"), ("A", "P"), ("S", "I"))  # towards plus and minus of the world's axes
+
+
+@dataclass
+class SliceLabels:
+    """Letters at the four edges of a slice view, and where its plane lies."""
+
+    left: str = ""
+    right: str = ""
+    top: str = ""
+    bottom: str = ""
+    position: str = ""
+
+
+def direction_letters(direction_ras: np.ndarray) -> str:
+    """The letter of the world axis nearest to a direction, followed by a second one where the view is oblique."""
+    order = np.argsort(-np.abs(direction_ras))
+    strong = [axis for axis in order[:2] if abs(direction_ras[axis]) > 0.35]
+    return "".join(_LETTERS[axis][0 if direction_ras[axis] > 0 else 1] for axis in strong)
+
+
+def slice_labels(slice_to_ras: np.ndarray, offset_mm: float) -> SliceLabels:
+    """Labels of a slice view from its (4, 4) slice-to-RAS matrix (columns: right, up, towards the viewer)."""
+    right, up, normal = slice_to_ras[:3, 0], slice_to_ras[:3, 1], slice_to_ras[:3, 2]
+    axis = int(np.argmax(np.abs(normal)))
+    along = offset_mm * (1.0 if normal[axis] > 0 else -1.0)
+    letter = _LETTERS[axis][0 if along >= 0 else 1]
+    return SliceLabels(
+        left=direction_letters(-right),
+        right=direction_letters(right),
+        top=direction_letters(up),
+        bottom=direction_letters(-up),
+        position=f"{letter} {abs(along):.1f} mm",
+    )
+
+
+class FourUpViews:
+    """Creates the views and shows a volume in them."""
+
+    def __init__(self, server: Server, slicer_app: SlicerApp, page: Page) -> None:
+        self._server = server
+        self._app = slicer_app
+        self._page = page
+        self._unsized: set[str] = set()
+        self._labels: dict[str, TypedState[SliceLabels]] = {}
+        register_rca_factories(
+            slicer_app.view_manager,
+            server,
+            slice_view_ui_f=self._fill_slice_view,
+            three_d_view_ui_f=self._fill_threed_view,
+            interactive_quality=_QUALITY,
+            blur_fps=20.0,
+        )
+        self.layouts = LayoutManager(slicer_app.scene, slicer_app.view_manager, server)
+        self.layouts.register_layout_dict(_layouts())
+        self.layouts.set_layout(FOUR_UP)
+        for view in slicer_app.view_manager.get_views():
+            view.interactor().AddObserver(vtkCommand.WindowResizeEvent, lambda *_, view=view: self._on_resized(view))
+            self._unsized.add(view.get_singleton_tag())
+
+    @property
+    def slice_views(self) -> list[SliceView]:
+        return self._app.view_manager.get_slice_views()
+
+    def show(self, volume_node: vtkMRMLScalarVolumeNode | None) -> None:
+        """Put the volume behind every slice view and fit the views to it; None empties them."""
+        display = self._app.display_manager
+        display.show_volume_in_slice_background(volume_node)
+        display.show_volume_in_slice_foreground(None)
+        self.fit()
+
+    def fit(self) -> None:
+        self._app.display_manager.reset_views()
+
+    def jump_to(self, point_ras: np.ndarray) -> None:
+        """Move every slice through the point."""
+        for view in self.slice_views:
+            with view.trigger_modified_once():
+                view.get_view_node().JumpSliceByOffsetting(*[float(value) for value in point_ras])
+            view.schedule_render()
+
+    def enlarge(self, tag: str) -> None:
+        """Show one view alone, or all four when it is alone already."""
+        self._page.data.enlarged = "" if self._page.data.enlarged == tag else tag
+        self.layouts.set_layout(self._page.data.enlarged or FOUR_UP)
+
+    def render(self) -> None:
+        for view in self._app.view_manager.get_views():
+            view.schedule_render()
+
+    def _on_resized(self, view: AbstractView) -> None:
+        """The first size a view gets comes from the browser, after the image was fitted to a guess."""
+        if view.get_singleton_tag() in self._unsized:
+            self._unsized.discard(view.get_singleton_tag())
+            view.reset_view()
+
+    def _fill_slice_view(self, server: Server, view_id: str, view: SliceView) -> None:
+        labels = TypedState(server.state, SliceLabels, namespace=f"{view_id}_labels")
+        self._labels[view_id] = labels
+        view.modified.connect(self._on_slice_moved)
+        slider = connect_slice_view_slider_to_state(server, view)
+        tag = view.get_singleton_tag()
+        with Div(classes="ms-overlay", v_show=(self._page.name.has_image,)):
+            Div("{{ %s }}" % labels.name.left, classes="ms-letter ms-left")
+            Div("{{ %s }}" % labels.name.right, classes="ms-letter ms-right")
+            Div("{{ %s }}" % labels.name.top, classes="ms-letter ms-top")
+            Div("{{ %s }}" % labels.name.bottom, classes="ms-letter ms-bottom")
+        self._fill_header(tag, position="{{ %s }}" % labels.name.position)
+        with Div(classes="ms-slider", v_show=(self._page.name.has_image,)):
+            Slider(typed_state=slider, theme="dark", density="compact", color="white", thumb_size=14, track_size=2)
+        self._on_slice_moved(view)
+
+    def _fill_threed_view(self, server: Server, view_id: str, view: AbstractView) -> None:
+        self._fill_header(view.get_singleton_tag())
+
+    def _fill_header(self, tag: str, position: str = "") -> None:
+        with Div(classes="ms-header"):
+            Span(TITLES[tag], classes=f"ms-title ms-{tag.lower()}")
+            Span(position, classes="ms-position", v_show=(self._page.name.has_image,))
+        with Div(classes="ms-corner"):
+            _corner_button("mdi-fit-to-page-outline", "Fit to view", lambda: self._reset(tag))
+            enlarged = f"{self._page.name.enlarged} === '{tag}'"
+            _corner_button(
+                (f"{enlarged} ? 'mdi-arrow-collapse' : 'mdi-arrow-expand'",),
+                f"{{{{ {enlarged} ? 'All four views' : 'Enlarge' }}}}",
+                lambda: self.enlarge(tag),
+            )
+
+    def _reset(self, tag: str) -> None:
+        self._app.view_manager.get_view(tag).reset_view()
+
+    def _on_slice_moved(self, view: SliceView) -> None:
+        labels = self._labels[get_view_trame_id(self._server, view)]
+        new = slice_labels(slice_to_ras(view), view.get_slice_value())
+        for name, value in vars(new).items():
+            setattr(labels.data, name, value)
+
+
+def slice_to_ras(view: SliceView) -> np.ndarray:
+    """(4, 4) matrix of the view's plane: columns right, up, towards the viewer, origin."""
+    matrix = view.get_view_node().GetSliceToRAS()
+    return np.array([[matrix.GetElement(row, column) for column in range(4)] for row in range(4)])
+
+
+def _corner_button(icon: str | tuple[str], title: str, click: Callable[[], None]) -> None:
+    with VBtn(icon=True, variant="text", size="x-small", color="white", click=click, classes="ms-corner-button"):
+        VIcon(icon, size=16)
+        VTooltip(title, activator="parent", location="bottom")
+
+
+def _layouts() -> dict[str, Layout]:
+    axial, coronal, sagittal = (
+        ViewLayoutDefinition.axial_view(),
+        ViewLayoutDefinition.coronal_view(),
+        ViewLayoutDefinition.sagittal_view(),
+    )
+    threed = ViewLayoutDefinition.threed_view(background_color=("#14171b", "#2b3038"))
+    rows = [
+        Layout(LayoutDirection.Horizontal, [axial, threed]),
+        Layout(LayoutDirection.Horizontal, [coronal, sagittal]),
+    ]
+    alone = {view.singleton_tag: Layout(LayoutDirection.Vertical, [view]) for view in (axial, coronal, sagittal, threed)}
+    return {FOUR_UP: Layout(LayoutDirection.Vertical, rows), **alone}

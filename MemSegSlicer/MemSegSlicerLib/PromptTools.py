@@ -1,0 +1,155 @@
+"""What a user does in a view, in world RAS mm, as prompts in voxels. Every function raises PromptError with a sentence.
+
+None of them touches the scene beyond reading the markups node it is given; points are world points, so parent
+transforms of markups and of the volume (folded into its grid) both count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import slicer
+import vtk
+from memseg.errors import PromptError
+from memseg.geometry import AXES, nearest_voxel
+from memseg.prompts import BoxPrompt, Click, Lasso, MaskPrompt, Prompt, Scribble, Text, check_fits
+from memseg.volume import Volume
+from vtk.util.numpy_support import vtk_to_numpy
+
+_LEAST_ALIGNMENT = 0.9  # cosine; up to 25 degrees a slice still counts as one of the image's own
+Point = Sequence[float]
+
+
+def clickFromRas(volume: Volume, pointRas: Point, positive: bool = True) -> Click:
+    return _fitting(volume, Click(tuple(_kji(volume, [pointRas])[0]), positive))
+
+
+def boxFromRas(
+    volume: Volume, cornerARas: Point, cornerBRas: Point, positive: bool = True, flatNormalRas: Point | None = None
+) -> BoxPrompt:
+    """The box of all voxels between two opposite corners, both included.
+
+    flatNormalRas: normal of the slice on which the corners were drawn; the box is then one voxel thick along the
+    image's axis nearest to it. A slice tilted by more than 25 degrees against every axis is refused.
+    """
+    corners = _kji(volume, [cornerARas, cornerBRas])
+    start, stop = nearest_voxel(corners.min(axis=0)), nearest_voxel(corners.max(axis=0)) + 1
+    if flatNormalRas is not None:
+        axis = _axisAlong(volume, flatNormalRas)
+        start[axis] = nearest_voxel(corners[:, axis].mean())
+        stop[axis] = start[axis] + 1
+    return _fitting(volume, BoxPrompt(tuple(start), tuple(stop), positive))
+
+
+def scribbleFromRas(volume: Volume, pointsRas: Sequence[Point], positive: bool = True, radiusMm: float = 0.0) -> Scribble:
+    return _fitting(volume, Scribble(_points(volume, pointsRas), positive, radiusMm))
+
+
+def lassoFromRas(volume: Volume, pointsRas: Sequence[Point], positive: bool = True) -> Lasso:
+    return _fitting(volume, Lasso(_points(volume, pointsRas), positive))
+
+
+def clicksFromFiducials(
+    volume: Volume, fiducialNode: slicer.vtkMRMLMarkupsNode, positive: bool = True
+) -> tuple[Click, ...]:
+    """One click per defined control point, in their order; none is returned unless all of them lie in the volume."""
+    points = [
+        fiducialNode.GetNthControlPointPositionWorld(index)
+        for index in range(fiducialNode.GetNumberOfControlPoints())
+        if fiducialNode.GetNthControlPointPositionStatus(index) == slicer.vtkMRMLMarkupsNode.PositionDefined
+    ]
+    return tuple(clickFromRas(volume, point, positive) for point in points)
+
+
+def boxFromRoi(volume: Volume, roiNode: slicer.vtkMRMLMarkupsROINode, positive: bool = True) -> BoxPrompt:
+    """The smallest box of voxels that holds the ROI, which may be rotated against the image. Cut at the image's border."""
+    half = np.array(roiNode.GetSize()) / 2
+    if not np.all(half > 0):
+        raise PromptError("The region of interest is empty; draw it round the object first.")
+    signs = np.array(np.meshgrid([-1, 1], [-1, 1], [-1, 1])).reshape(3, -1).T
+    toWorld = _matrix(roiNode.GetObjectToWorldMatrix())
+    corners = _kji(volume, (signs * half) @ toWorld[:3, :3].T + toWorld[:3, 3])
+    start, stop = nearest_voxel(corners.min(axis=0)), nearest_voxel(corners.max(axis=0)) + 1
+    box = _fitting(volume, BoxPrompt(tuple(start), tuple(stop), positive)).box.clipped(volume.shape_kji)
+    return BoxPrompt(box.start_kji, box.stop_kji, positive)
+
+
+def scribbleFromCurve(
+    volume: Volume, curveNode: slicer.vtkMRMLMarkupsCurveNode, positive: bool = True, radiusMm: float = 0.0
+) -> Scribble:
+    return scribbleFromRas(volume, _curvePoints(curveNode), positive, radiusMm)
+
+
+def lassoFromCurve(volume: Volume, curveNode: slicer.vtkMRMLMarkupsCurveNode, positive: bool = True) -> Lasso:
+    """From a closed curve; an open one is closed by a straight line."""
+    return lassoFromRas(volume, _curvePoints(curveNode), positive)
+
+
+def rasOfPrompt(volume: Volume, prompt: Prompt) -> tuple[float, float, float]:
+    """The world point to show when the user asks where a prompt is: a voxel of it, as near its middle as there is."""
+    match prompt:
+        case Click():
+            middle = np.asarray(prompt.point_kji, dtype=np.float64)
+        case BoxPrompt():
+            middle = (np.asarray(prompt.start_kji) + np.asarray(prompt.stop_kji) - 1) / 2
+        case Scribble():
+            middle = np.asarray(prompt.points_kji[len(prompt.points_kji) // 2])
+        case Lasso():
+            middle = np.asarray(prompt.points_kji).mean(axis=0)
+        case MaskPrompt():
+            middle = _middleOfMask(prompt)
+        case Text():
+            raise PromptError("A text prompt has no place of its own in the image.")
+    return tuple(float(value) for value in volume.grid.ras_from_kji(middle))
+
+
+def _fitting(volume: Volume, prompt: Prompt) -> Prompt:
+    check_fits(prompt, volume.grid)
+    return prompt
+
+
+def _kji(volume: Volume, pointsRas: Sequence[Point] | np.ndarray) -> np.ndarray:
+    """(N, 3) continuous voxel coordinates, order k, j, i."""
+    points = np.asarray(pointsRas, dtype=np.float64)
+    if points.ndim != 2 or points.shape[1] != 3 or not np.isfinite(points).all():
+        raise PromptError("The position is not a point in the image; point at the image in a slice view.")
+    return volume.grid.kji_from_ras(points)
+
+
+def _points(volume: Volume, pointsRas: Sequence[Point]) -> tuple[tuple[float, float, float], ...]:
+    if len(pointsRas) == 0:
+        raise PromptError("The stroke holds no points; draw it on the image.")
+    return tuple(map(tuple, _kji(volume, pointsRas).tolist()))
+
+
+def _axisAlong(volume: Volume, normalRas: Point) -> int:
+    """Index into (k, j, i) of the image's axis nearest to a world direction."""
+    directions = volume.grid.ijk_to_ras[:3, 2::-1] / np.asarray(volume.grid.spacing_kji_mm)
+    normal = np.asarray(normalRas, dtype=np.float64)
+    alignment = np.abs(normal @ directions) / max(float(np.linalg.norm(normal)), 1e-12)
+    axis = int(np.argmax(alignment))
+    if alignment[axis] < _LEAST_ALIGNMENT:
+        raise PromptError(
+            f"The slice is tilted against the image's {', '.join(AXES)} axes; draw the box in a straight slice view, or a lasso here."
+        )
+    return axis
+
+
+def _curvePoints(curveNode: slicer.vtkMRMLMarkupsCurveNode) -> np.ndarray:
+    points = curveNode.GetCurvePointsWorld()
+    if points is None or points.GetNumberOfPoints() == 0:
+        raise PromptError("The curve holds no points; draw it on the image.")
+    return vtk_to_numpy(points.GetData())
+
+
+def _middleOfMask(prompt: MaskPrompt) -> np.ndarray:
+    voxels = np.argwhere(prompt.values)
+    if len(voxels) == 0:
+        raise PromptError("This prompt emptied the mask, so it has no place in the image.")
+    nearest = voxels[np.argmin(np.linalg.norm(voxels - voxels.mean(axis=0), axis=1))]
+    return nearest + np.asarray(prompt.box.start_kji, dtype=np.float64)
+
+
+def _matrix(matrix: vtk.vtkMatrix4x4) -> np.ndarray:
+    return np.array([[matrix.GetElement(row, column) for column in range(4)] for row in range(4)])

@@ -1,0 +1,139 @@
+"""One persistent thread for all session work; results return on the main thread.
+
+One thread, because torch keeps its plans per thread and a session serves one caller at a time. Jobs touch no MRML: what
+they need is handed to them, and what they find out is delivered by `post`, which each shell supplies.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+Post = Callable[[Callable[[], None]], None]
+
+
+@dataclass(frozen=True, eq=False)
+class _Task:
+    job: Callable[[], Any]
+    done: Callable[[Any], None]
+    failed: Callable[[Exception], None]
+
+
+class Worker:
+    """First in, first out. post: schedules a callable on the main thread; may be called from any thread."""
+
+    def __init__(self, post: Post) -> None:
+        self._post = post
+        self._tasks: deque[_Task] = deque()
+        self._changed = threading.Condition()
+        self._running = False
+        self._closed = False
+        self._thread: threading.Thread | None = None
+
+    def submit(
+        self, job: Callable[[], Result], done: Callable[[Result], None], failed: Callable[[Exception], None]
+    ) -> None:
+        """Run the job in its turn, then `done` with what it returned or `failed` with what it raised, on the main thread.
+
+        Raises RuntimeError after `close`.
+        """
+        with self._changed:
+            if self._closed:
+                raise RuntimeError("The worker is closed.")
+            self._tasks.append(_Task(job, done, failed))
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="MemSegWorker", daemon=True)
+                self._thread.start()
+            self._changed.notify_all()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a job runs or waits. A result is posted before its job stops counting."""
+        with self._changed:
+            return self._running or bool(self._tasks)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Block until no job runs or waits; False where that took longer than `timeout` seconds."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._running and not self._tasks, timeout)
+
+    def close(self) -> None:
+        """Wait for the running job and drop the rest; nothing is delivered afterwards. May be called twice."""
+        with self._changed:
+            self._closed = True
+            self._tasks.clear()
+            self._changed.notify_all()
+            thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join()
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._tasks or self._closed)
+                if self._closed:
+                    return
+                task = self._tasks.popleft()
+                self._running = True
+            try:
+                self._run(task)
+            finally:
+                with self._changed:
+                    self._running = False
+                    self._changed.notify_all()
+
+    def _run(self, task: _Task) -> None:
+        try:
+            result = task.job()
+        except Exception as error:  # whatever a job raises belongs to the one who submitted it
+            outcome = _bound(task.failed, error)
+        else:
+            outcome = _bound(task.done, result)
+        self._post(lambda: None if self._closed else outcome())
+
+
+def _bound(callback: Callable[[Any], None], value: Any) -> Callable[[], None]:
+    return lambda: callback(value)
+
+
+class MainQueue:
+    """A main thread for shells that have no event loop: `post` from anywhere, `process` on the main thread."""
+
+    def __init__(self) -> None:
+        self._due: deque[Callable[[], None]] = deque()
+        self._posted = threading.Condition()
+
+    def post(self, callback: Callable[[], None]) -> None:
+        with self._posted:
+            self._due.append(callback)
+            self._posted.notify_all()
+
+    def process(self) -> int:
+        """Run what is due, oldest first, also what that posts in turn; returns how many callables ran."""
+        count = 0
+        while True:
+            with self._posted:
+                if not self._due:
+                    return count
+                callback = self._due.popleft()
+            callback()
+            count += 1
+
+    def waitUntilIdle(self, worker: Worker, timeout: float = 60.0) -> bool:
+        """Process results until the worker has nothing more to do; False where that took longer than `timeout` seconds."""
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            wasBusy = worker.busy
+            if self.process() == 0 and not wasBusy:
+                return True
+            with self._posted:
+                self._posted.wait_for(lambda: bool(self._due), timeout=0.005)
+        return False

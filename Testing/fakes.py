@@ -1,0 +1,78 @@
+"""Small real parts for tests: a segmenter whose answers can be worked out by hand, and volumes on awkward grids."""
+
+from __future__ import annotations
+
+import numpy as np
+from memseg.errors import ModelError
+from memseg.geometry import Box, Grid
+from memseg.memory.interaction import Interaction
+from memseg.raster import rasterize
+from memseg.segmenters.base import ModelCard, Numbered, Prediction
+from memseg.volume import Volume
+
+
+class BlockSegmenter:
+    """Sets (positive) or clears (negative) the bounding block of the newest prompt, grown by `reach` voxels.
+
+    Voxels of a block whose image value is below `threshold` stay as they were, so that the image matters too.
+    """
+
+    card = ModelCard(
+        name="block",
+        title="Block",
+        summary="For tests.",
+        prompts=frozenset({"click", "box", "scribble", "lasso", "mask"}),
+        licence="Apache-2.0",
+        source="",
+    )
+
+    def __init__(self, reach: int = 2, threshold: float = -np.inf) -> None:
+        self.reach = reach
+        self.threshold = threshold
+        self.fails = False
+        self.recalled: list[tuple[int, ...] | None] = []
+
+    def predict(
+        self,
+        volume: Volume,
+        prompts: tuple[Numbered, ...],
+        mask_kji: np.ndarray,
+        memory: tuple[Interaction, ...] | None,
+    ) -> Prediction:
+        if self.fails:
+            raise ModelError("The block segmenter was told to fail; tell it not to.")
+        self.recalled.append(None if memory is None else tuple(entry.number for entry in memory))
+        newest = prompts[-1]
+        box = rasterize(newest.prompt, volume.grid)[0].grown(self.reach).clipped(volume.shape_kji)
+        probability = mask_kji[box.slices].astype(np.float32)
+        probability[volume.array_kji[box.slices] >= self.threshold] = float(newest.prompt.positive)
+        return Prediction(box, probability, np.array([[newest.number, *box.start_kji]]), np.full((1, 2, 2, 2), newest.number))
+
+
+def turned_grid(shape_kji: tuple[int, int, int] = (20, 24, 28), spacing_ijk_mm: tuple[float, ...] = (0.7, 0.9, 2.5)) -> Grid:
+    """Oblique (20 degrees about S, then -15 about R), anisotropic, left-handed in i and j as scanners write it."""
+    turn, tilt = np.deg2rad(20), np.deg2rad(-15)
+    about_s = np.array([[np.cos(turn), -np.sin(turn), 0], [np.sin(turn), np.cos(turn), 0], [0, 0, 1]])
+    about_r = np.array([[1, 0, 0], [0, np.cos(tilt), -np.sin(tilt)], [0, np.sin(tilt), np.cos(tilt)]])
+    matrix = np.eye(4)
+    matrix[:3, :3] = about_s @ about_r @ np.diag([-spacing_ijk_mm[0], -spacing_ijk_mm[1], spacing_ijk_mm[2]])
+    matrix[:3, 3] = (12, -34, 56)
+    return Grid(shape_kji, matrix)
+
+
+def ellipsoid(shape_kji: tuple[int, int, int], centre_kji: tuple[float, ...], radii_vox: tuple[float, ...]) -> np.ndarray:
+    """Bool (K, J, I): voxels whose centres lie in the ellipsoid."""
+    offsets = np.indices(shape_kji).reshape(3, -1).T - np.asarray(centre_kji)
+    return (np.square(offsets / np.asarray(radii_vox)).sum(axis=1) <= 1).reshape(shape_kji)
+
+
+def ramp_volume(grid: Grid | None = None) -> Volume:
+    """Voxel value = its flat index, so that every voxel can be told from every other."""
+    grid = grid or turned_grid()
+    return Volume(np.arange(np.prod(grid.shape_kji), dtype=np.int32).reshape(grid.shape_kji), grid, "ramp")
+
+
+def box_mask(shape_kji: tuple[int, int, int], box: Box) -> np.ndarray:
+    mask = np.zeros(shape_kji, np.uint8)
+    mask[box.slices] = 1
+    return mask

@@ -1,0 +1,55 @@
+"""Imports point down only, and the engine is quick to import."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def in_a_new_interpreter(code: str) -> str:
+    """What the code prints, stripped; fails the test when it raises."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_import_contracts_of_pyproject_hold():
+    lint = Path(sys.executable).with_name("lint-imports")
+    done = subprocess.run([str(lint), "--no-cache"], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_ruff_finds_nothing():
+    done = subprocess.run(
+        [sys.executable, "-m", "ruff", "check", "--no-cache", "."], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_importing_memseg_loads_nothing_heavy():
+    heavy = ("torch", "SimpleITK", "scipy", "numpy", "rich", "typer", "slicer", "vtk", "vtkmodules", "trame")
+    loaded = in_a_new_interpreter(f"import sys, memseg; print([name for name in {heavy!r} if name in sys.modules])")
+    assert loaded == "[]"
+
+
+def test_every_public_name_of_memseg_exists_and_needs_no_torch():
+    code = (
+        "import sys\n"
+        "sys.modules['torch'] = None\n"  # importing torch now raises ImportError, installed or not
+        "import memseg\n"
+        "print([name for name in memseg.__all__ if getattr(memseg, name, None) is None])"
+    )
+    assert in_a_new_interpreter(code) == "[]"
+
+
+def test_the_command_line_starts_without_torch_or_a_shell():
+    code = (
+        "import sys\n"
+        "sys.modules['torch'] = None\n"
+        "import memseg.cli\n"
+        "print([name for name in ('slicer', 'vtk', 'trame', 'MemSegBrowser', 'MemSegSlicerLib') if name in sys.modules])"
+    )
+    assert in_a_new_interpreter(code) == "[]"
