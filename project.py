@@ -50,6 +50,7 @@ UNREACHABLE = (
     "ConnectTimeoutError",
     "ReadTimeoutError",
     "ProxyError",
+    "Could not fetch URL",
     "SSLError",
 )
 DISK_FULL = ("No space left on device", "Errno 28", "not enough space on the disk")
@@ -241,10 +242,11 @@ def run_relaying(command: Sequence[str]) -> tuple[int, str]:
     complaints = []
     child = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, encoding="utf-8", errors="replace")
     try:
-        for line in child.stderr:
-            complaints.append(line)
-            sys.stderr.write(line)
-            sys.stderr.flush()
+        with child.stderr:
+            for line in child.stderr:
+                complaints.append(line)
+                sys.stderr.write(line)
+                sys.stderr.flush()
         return child.wait(), "".join(complaints)
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from memseg.errors import ModelError
 from memseg.geometry import Box, Grid
 from memseg.memory.interaction import Interaction
@@ -46,10 +47,14 @@ class BlockSegmenter:
         box = rasterize(newest.prompt, volume.grid)[0].grown(self.reach).clipped(volume.shape_kji)
         probability = mask_kji[box.slices].astype(np.float32)
         probability[volume.array_kji[box.slices] >= self.threshold] = float(newest.prompt.positive)
-        return Prediction(box, probability, np.array([[newest.number, *box.start_kji]]), np.full((1, 2, 2, 2), newest.number))
+        return Prediction(
+            box, probability, np.array([[newest.number, *box.start_kji]]), np.full((1, 2, 2, 2), newest.number)
+        )
 
 
-def turned_grid(shape_kji: tuple[int, int, int] = (20, 24, 28), spacing_ijk_mm: tuple[float, ...] = (0.7, 0.9, 2.5)) -> Grid:
+def turned_grid(
+    shape_kji: tuple[int, int, int] = (20, 24, 28), spacing_ijk_mm: tuple[float, ...] = (0.7, 0.9, 2.5)
+) -> Grid:
     """Oblique (20 degrees about S, then -15 about R), anisotropic, left-handed in i and j as scanners write it."""
     turn, tilt = np.deg2rad(20), np.deg2rad(-15)
     about_s = np.array([[np.cos(turn), -np.sin(turn), 0], [np.sin(turn), np.cos(turn), 0], [0, 0, 1]])
@@ -60,7 +65,9 @@ def turned_grid(shape_kji: tuple[int, int, int] = (20, 24, 28), spacing_ijk_mm: 
     return Grid(shape_kji, matrix)
 
 
-def ellipsoid(shape_kji: tuple[int, int, int], centre_kji: tuple[float, ...], radii_vox: tuple[float, ...]) -> np.ndarray:
+def ellipsoid(
+    shape_kji: tuple[int, int, int], centre_kji: tuple[float, ...], radii_vox: tuple[float, ...]
+) -> np.ndarray:
     """Bool (K, J, I): voxels whose centres lie in the ellipsoid."""
     offsets = np.indices(shape_kji).reshape(3, -1).T - np.asarray(centre_kji)
     return (np.square(offsets / np.asarray(radii_vox)).sum(axis=1) <= 1).reshape(shape_kji)

@@ -17,7 +17,7 @@ _CLASSES = {"geodesic": ("memseg.segmenters.geodesic", "Geodesic")}
 def build(name: str | None = None, device: str = "auto") -> Segmenter:
     """The segmenter of that name (None: the default), built once and shared. Raises ModelError with what to do.
 
-    device: "auto", "cpu", "cuda", "cuda:N" or "mps"; a segmenter that runs without torch uses the CPU whatever is asked.
+    device: "auto", "cpu", "cuda", "cuda:N" or "mps"; one that runs without torch uses the CPU whatever is asked.
     """
     card = catalog.card(name or catalog.DEFAULT)
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):

@@ -14,10 +14,10 @@ _CARDS = (
     ModelCard(
         name="geodesic",
         title="Geodesic",
-        summary="Grows from your clicks along even intensity and stops at edges. Needs no training, no network, no GPU.",
+        summary="Grows from your clicks along even intensity and stops at edges. Needs no network, no GPU.",
         prompts=frozenset({"click", "box", "scribble", "lasso", "mask"}),
         licence="Apache-2.0",
-        source="https://doi.org/10.1073/pnas.93.4.1591 (fast marching, Sethian 1996); selection of the front is our own",
+        source="our own, on geodesic arrival times (GeoS, Criminisi et al., ECCV 2008)",
     ),
 )
 

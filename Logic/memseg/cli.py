@@ -34,9 +34,12 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-evaluate = typer.Typer(help="Measure models on labelled data, against each other on the same objects.", no_args_is_help=True)
+evaluate = typer.Typer(
+    help="Measure models on labelled data, against each other on the same objects.", no_args_is_help=True
+)
 app.add_typer(evaluate, name="evaluate")
 console = Console()
+log = logging.getLogger(__name__)
 
 
 def parse_point(words: str) -> tuple[float, float, float]:
@@ -68,8 +71,12 @@ def segment(
     image: Annotated[Path, typer.Argument(help="NIfTI, NRRD or MetaImage file, or a folder with one DICOM series.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Where to write: .seg.nrrd, .nii.gz, .nrrd or .mha.")],
     click: Annotated[list[str] | None, typer.Option(help="R,A,S of a point in the object; may be repeated.")] = None,
-    negative: Annotated[list[str] | None, typer.Option(help="R,A,S of a point outside the object; may be repeated.")] = None,
-    box: Annotated[list[str] | None, typer.Option(help="R,A,S:R,A,S, two corners round the object; may be repeated.")] = None,
+    negative: Annotated[
+        list[str] | None, typer.Option(help="R,A,S of a point outside the object; may be repeated.")
+    ] = None,
+    box: Annotated[
+        list[str] | None, typer.Option(help="R,A,S:R,A,S, two corners round the object; may be repeated.")
+    ] = None,
     mask: Annotated[Path | None, typer.Option(help="A mask to start from, on the image's grid.")] = None,
     text: Annotated[str | None, typer.Option(help="What to segment, in words, for a model that takes text.")] = None,
     model: Annotated[str, typer.Option(help="One of the models that `memseg models` lists.")] = catalog.DEFAULT,
@@ -94,7 +101,9 @@ def segment(
         with console.status(f"Prompt {number} of {len(prompts)}"):
             change = session.add(prompt)
         seconds = f"{time.perf_counter() - start:.2f}"
-        table.add_row(str(number), f"{prompt.kind} {'+' if prompt.positive else '-'}", str(change.voxels_changed), seconds)
+        table.add_row(
+            str(number), f"{prompt.kind} {'+' if prompt.positive else '-'}", str(change.voxels_changed), seconds
+        )
     console.print(table)
     voxels = int(session.mask_kji[session.extent.slices].sum())
     if voxels == 0:
@@ -126,7 +135,9 @@ def _version(asked: bool) -> None:
 @app.callback()
 def options(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more of what happens.")] = False,
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(message)s")
 
@@ -142,11 +153,14 @@ def _already_stopping(_number: int, _frame: FrameType | None) -> None:
 
 def _add_shell_commands() -> None:
     for entry in sorted(entry_points(group="memseg.commands"), key=lambda entry: entry.name):
-        app.command(entry.name)(entry.load())
+        try:
+            app.command(entry.name)(entry.load())
+        except ImportError as error:
+            log.info("The command '%s' is not available here: %s", entry.name, error)
 
 
 def main() -> None:
-    """Run the command line and exit with its status: 0, 1 for an error said in a sentence, 2 for misuse, 130 for Ctrl-C."""
+    """Run the command line and exit: 0 done, 1 an error said in a sentence, 2 misuse, 130 Ctrl-C."""
     signal.signal(signal.SIGINT, _stop)
     try:
         _add_shell_commands()

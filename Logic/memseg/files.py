@@ -17,6 +17,7 @@ import numpy as np
 
 from .errors import FileError, GeometryError, VolumeError
 from .geometry import Box, Grid
+from .nifti import check_is_whole
 from .volume import Volume
 
 if TYPE_CHECKING:
@@ -53,7 +54,9 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary = None
     except OSError as error:
         reason = error.strerror or str(error)
-        raise FileError(f"{path.name} cannot be written ({reason}); choose another place or free some space.") from error
+        raise FileError(
+            f"{path.name} cannot be written ({reason}); choose another place or free some space."
+        ) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
@@ -71,7 +74,7 @@ def _umask() -> int:
 def read_volume(path: str | Path) -> Volume:
     """A NIfTI, NRRD or MetaImage file, or a folder with one DICOM series, as a Volume.
 
-    Raises FileError for what cannot be read, VolumeError for what is no scalar 3D image, GeometryError for sheared grids.
+    Raises FileError for what cannot be read, VolumeError for what is no scalar 3D image, GeometryError for shear.
     """
     path = Path(path)
     image = _read_series(path) if path.is_dir() else _read_file(path)
@@ -104,6 +107,8 @@ def _read_file(path: Path) -> sitk.Image:
         raise FileError(f"There is no file {path}; check its name.")
     if path.stat().st_size == 0:
         raise FileError(f"{path.name} is empty; copy it again from where it came.")
+    if ending(path) in (".nii", ".nii.gz"):
+        check_is_whole(path)
     try:
         return sitk.ReadImage(str(path))
     except RuntimeError as error:
@@ -127,7 +132,7 @@ def _read_series(folder: Path) -> sitk.Image:
     longest = max(files.values(), key=len)
     if sum(len(names) == len(longest) for names in files.values()) > 1:
         raise FileError(
-            f"The folder {folder.name} holds {len(series)} series of images; put the one you mean in a folder of its own."
+            f"The folder {folder.name} holds {len(series)} series of images; put yours in a folder of its own."
         )
     _check_stack(longest, folder)
     reader = sitk.ImageSeriesReader()
@@ -159,10 +164,14 @@ def _check_stack(names: tuple[str, ...], folder: Path) -> None:
     along = np.abs(steps @ normal)
     usual = np.median(along)
     if usual <= 0 or np.abs(along - usual).max() > _UNEVEN_SLICES * usual:
-        raise GeometryError(f"The slices in {folder.name} are not evenly spaced; a slice is missing or the folder mixes series.")
+        raise GeometryError(
+            f"The slices in {folder.name} are not evenly spaced; add the missing slice or take the extra one out."
+        )
     aside = np.linalg.norm(steps - (steps @ normal)[:, None] * normal, axis=1)
     if aside.max() > _TILT * usual + 0.01:
-        raise GeometryError(f"The slices in {folder.name} are tilted against their stack (gantry tilt); straighten them first.")
+        raise GeometryError(
+            f"The slices in {folder.name} are tilted against their stack (gantry tilt); resample them first."
+        )
 
 
 def _scalar_array(image: sitk.Image, path: Path) -> np.ndarray:
@@ -172,12 +181,14 @@ def _scalar_array(image: sitk.Image, path: Path) -> np.ndarray:
     components = image.GetNumberOfComponentsPerPixel()
     if components > 1:
         raise VolumeError(
-            f"{path.name} holds {components} values in each voxel (colour or vectors); convert it to a scalar volume first."
+            f"{path.name} holds {components} values a voxel (colour or vectors); convert it to a scalar volume first."
         )
     if image.GetDimension() == 2:
         raise VolumeError(f"{path.name} is a single 2D picture; MemSeg segments volumes, so load the whole series.")
     if image.GetDimension() > 3 and set(image.GetSize()[3:]) != {1}:
-        raise VolumeError(f"{path.name} holds {image.GetSize()[3]} time points or channels; extract one of them and load that.")
+        raise VolumeError(
+            f"{path.name} holds {image.GetSize()[3]} time points or channels; extract one of them and load that."
+        )
     array = sitk.GetArrayFromImage(image)
     return array.reshape(array.shape[-3:])
 
@@ -207,7 +218,9 @@ def write_segmentation(path: str | Path, masks: Mapping[str, np.ndarray], volume
         raise FileError("There is no segment to write; segment something first.")
     for name, mask in masks.items():
         if np.shape(mask) != volume.shape_kji:
-            raise FileError(f"The mask of '{name}' has shape {np.shape(mask)}, the volume {volume.shape_kji}; they must agree.")
+            raise FileError(
+                f"The mask of '{name}' has shape {np.shape(mask)}, the volume {volume.shape_kji}; they must agree."
+            )
     layers, places = _layers(masks, volume)
     if len(layers) > 1 and kind != ".seg.nrrd":
         raise FileError(f"Segments overlap, which {kind} cannot hold; write a .seg.nrrd instead.")
@@ -220,7 +233,7 @@ def write_segmentation(path: str | Path, masks: Mapping[str, np.ndarray], volume
 
 
 def _layers(masks: Mapping[str, np.ndarray], volume: Volume) -> tuple[list[np.ndarray], list[tuple[int, int]]]:
-    """Label maps without overlap, and for each mask its layer and label value: the first layer with room, the next value."""
+    """Label maps without overlap, and each mask's layer and label value: the first layer with room, the next value."""
     layers: list[np.ndarray] = []
     places: list[tuple[int, int]] = []
     values: list[int] = []

@@ -24,14 +24,16 @@ _FORMAT = "memseg-journal-1"
 
 
 class Journal:
-    """An open journal; `append` either puts a whole line on the disk or raises FileError and leaves the file as it was."""
+    """An open journal; `append` puts a whole line on the disk, or raises FileError and leaves the file as it was."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
             self._size = path.stat().st_size
         except OSError as error:
-            raise FileError(f"The journal {path.name} cannot be opened ({error.strerror}); choose another place.") from error
+            raise FileError(
+                f"The journal {path.name} cannot be opened ({error.strerror}); choose another place."
+            ) from error
 
     @classmethod
     def begin(cls, path: str | Path, volume: Volume, model: str, memory: bool) -> Journal:
@@ -40,9 +42,13 @@ class Journal:
         try:
             path.touch(exist_ok=False)
         except FileExistsError as error:
-            raise FileError(f"The journal {path.name} holds an earlier session; resume it or choose another name.") from error
+            raise FileError(
+                f"The journal {path.name} holds an earlier session; resume it or choose another name."
+            ) from error
         except OSError as error:
-            raise FileError(f"The journal {path.name} cannot be made ({error.strerror}); choose another place.") from error
+            raise FileError(
+                f"The journal {path.name} cannot be made ({error.strerror}); choose another place."
+            ) from error
         journal = cls(path)
         try:
             journal.append({"format": _FORMAT, "image": volume.fingerprint, "model": model, "memory": memory})

@@ -10,7 +10,7 @@ import base64
 import binascii
 import zlib
 from dataclasses import dataclass
-from typing import Any, ClassVar, Union
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -36,7 +36,9 @@ def _points(values: Any, least: int, what: str) -> tuple[tuple[float, float, flo
     if len(array) > 1:
         array = array[np.r_[True, np.any(np.diff(array, axis=0) != 0, axis=1)]]
     if len(array) < least:
-        raise PromptError(f"A {what} needs at least {least} different {'point' if least == 1 else 'points'}; draw a longer one.")
+        raise PromptError(
+            f"A {what} needs at least {least} different {'point' if least == 1 else 'points'}; draw a longer one."
+        )
     return tuple(tuple(float(value) for value in point) for point in array)
 
 
@@ -106,7 +108,7 @@ class Scribble:
 
 @dataclass(frozen=True)
 class Lasso:
-    """A closed outline, drawn on any plane, round a part of the object's cross-section (positive) or of its surroundings."""
+    """A closed outline, on any plane, round a part of the object's cross-section (positive) or of its surroundings."""
 
     points_kji: tuple[tuple[float, float, float], ...]
     positive: bool = True
@@ -128,7 +130,7 @@ class Lasso:
 
 @dataclass(frozen=True, eq=False)
 class MaskPrompt:
-    """The whole object as it should now be: a manual edit, or a mask from elsewhere. Everything outside the box is empty.
+    """The whole object as it should now be: a manual edit, or a mask from elsewhere. Outside the box it is empty.
 
     box: half-open, inside a volume of shape_kji. values: uint8 0/1 of the box's shape, read-only.
     """
@@ -143,7 +145,9 @@ class MaskPrompt:
         shape = tuple(int(value) for value in self.shape_kji)
         values = np.array(np.asarray(self.values) != 0, dtype=np.uint8)
         if values.shape != self.box.shape_kji:
-            raise PromptError(f"The mask's values have shape {values.shape}, its box {self.box.shape_kji}; they must agree.")
+            raise PromptError(
+                f"The mask's values have shape {values.shape}, its box {self.box.shape_kji}; they must agree."
+            )
         if not Box.of_shape(shape).covers(self.box):
             raise PromptError("The mask lies outside the volume it was made for.")
         values.flags.writeable = False
@@ -187,7 +191,7 @@ class Text:
         object.__setattr__(self, "words", words)
 
 
-Prompt = Union[Click, BoxPrompt, Scribble, Lasso, MaskPrompt, Text]
+Prompt = Click | BoxPrompt | Scribble | Lasso | MaskPrompt | Text
 KINDS: dict[str, type] = {kind.kind: kind for kind in (Click, BoxPrompt, Scribble, Lasso, MaskPrompt, Text)}
 
 
@@ -197,11 +201,14 @@ def check_fits(prompt: Prompt, grid: Grid) -> None:
         raise PromptError("The click lies outside the volume; click on the image.")
     if isinstance(prompt, BoxPrompt) and prompt.box.clipped(grid.shape_kji).is_empty:
         raise PromptError("The box lies outside the volume; draw it on the image.")
-    if isinstance(prompt, (Scribble, Lasso)) and Box.around(np.asarray(prompt.points_kji)).clipped(grid.shape_kji).is_empty:
+    if (
+        isinstance(prompt, (Scribble, Lasso))
+        and Box.around(np.asarray(prompt.points_kji)).clipped(grid.shape_kji).is_empty
+    ):
         raise PromptError(f"The {prompt.kind} lies outside the volume; draw it on the image.")
     if isinstance(prompt, MaskPrompt) and prompt.shape_kji != grid.shape_kji:
         raise PromptError(
-            f"The mask has shape {prompt.shape_kji}, the volume {grid.shape_kji}; resample the mask to the volume's grid first."
+            f"The mask has shape {prompt.shape_kji}, the volume {grid.shape_kji}; resample it to that grid first."
         )
 
 
@@ -232,7 +239,9 @@ def from_record(record: dict[str, Any]) -> Prompt:
     except PromptError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, binascii.Error, zlib.error) as error:
-        raise PromptError("The file holds a prompt that cannot be read; it is damaged or from another program.") from error
+        raise PromptError(
+            "The file holds a prompt that cannot be read; it is damaged or of another program."
+        ) from error
 
 
 def _mask_from_record(fields: dict[str, Any]) -> MaskPrompt:

@@ -62,7 +62,7 @@ def _scribble(prompt: Scribble, grid: Grid) -> tuple[Box, np.ndarray]:
 
 
 def _lasso(points: np.ndarray) -> tuple[Box, np.ndarray]:
-    """Voxels of the outline's plane inside the outline, one in each column along the axis nearest to the plane's normal.
+    """Voxels of the outline's plane inside it, one in each column along the axis nearest to the plane's normal.
 
     Seen along that axis the plane is a one-to-one picture of the other two, so the outline is filled there and each
     filled column meets the plane in one voxel. An outline too thin to hold a voxel's centre covers its own line.
@@ -88,7 +88,7 @@ def _lasso(points: np.ndarray) -> tuple[Box, np.ndarray]:
 
 
 def fill_polygon(corners: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Bool image of the given shape: pixel centres (row, column) inside a closed outline of (N, 2) corners, even-odd rule.
+    """Bool image of the shape: pixel centres (row, column) inside a closed outline of (N, 2) corners, even-odd rule.
 
     Centres on the outline count as inside at its low edges and as outside at its high ones, so that outlines sharing an
     edge share no pixel.

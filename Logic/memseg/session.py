@@ -156,7 +156,7 @@ class Session:
         self._commit(MaskChange.nothing(), replace(self._state, memory=self.memory.cleared()), {"do": "clear_memory"})
 
     def change_model(self, name: str) -> None:
-        """Answer further prompts with another model. Mask, prompts and history stay; each model reads its own memories."""
+        """Answer further prompts with another model. Mask, prompts, history stay; each model reads its own memories."""
         segmenter = build(name, self._device)
         self._write({"do": "change_model", "name": name})
         self._segmenter = segmenter
@@ -196,7 +196,9 @@ class Session:
         return to_bytes(self)
 
     @classmethod
-    def from_bytes(cls, data: bytes, volume: Volume, segmenter: Segmenter | None = None, device: str = "auto") -> Session:
+    def from_bytes(
+        cls, data: bytes, volume: Volume, segmenter: Segmenter | None = None, device: str = "auto"
+    ) -> Session:
         """The session that `to_bytes` gave, on the same image. Raises SessionError for another image, FileError for
         damaged data. segmenter: None builds the model that the data name."""
         from .session_file import from_bytes

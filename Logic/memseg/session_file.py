@@ -121,7 +121,9 @@ def from_bytes(data: bytes, volume: Volume, segmenter: Segmenter | None = None, 
                 raise FileError("The session was saved by another version of this program; update it, then load again.")
             if description["image"] != volume.fingerprint:
                 raise SessionError("The session belongs to another image; open the image it was made on, then load it.")
-            session = Session(volume, segmenter or build(str(description["model"]), device), device, bool(description["uses_memory"]))
+            session = Session(
+                volume, segmenter or build(str(description["model"]), device), device, bool(description["uses_memory"])
+            )
             _Reader(description, arrays, volume).fill(session)
     except _UNREADABLE as error:
         raise FileError(_DAMAGED) from error

@@ -34,10 +34,10 @@ class Volume:
         low, high = array.min(), array.max()  # NaN wins both, infinity wins one: two passes, no temporary copy
         if not (np.isfinite(low) and np.isfinite(high)):
             raise VolumeError(
-                "The image holds voxels that are not numbers (NaN or infinite); replace them by the background value first."
+                "The image holds voxels that are not numbers (NaN or infinite); replace them by the background first."
             )
         if low == high:
-            raise VolumeError(f"Every voxel of the image has the same value ({low}), so there is nothing to segment in it.")
+            raise VolumeError(f"Every voxel of the image has the same value ({low}), so there is nothing to segment.")
         array.flags.writeable = False
         object.__setattr__(self, "array_kji", array)
         object.__setattr__(self, "_range", (float(low), float(high)))
@@ -53,7 +53,7 @@ class Volume:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Tells this image from others, wherever it lies: SHA-256 over its shape and at most 64 slices of 4096 voxels."""
+        """Tells this image from others, wherever it lies: SHA-256 of its shape and up to 64 slices of 4096 voxels."""
         import hashlib
 
         digest = hashlib.sha256(repr(self.shape_kji).encode())
@@ -66,7 +66,7 @@ class Volume:
 
 def _dimension_sentence(array: np.ndarray) -> str:
     if array.ndim == 4 and array.shape[-1] in (3, 4):
-        return "This is a colour image; convert it to a scalar volume first, for example with Slicer's Vector to Scalar Volume."
+        return "This is a colour image; convert it first, for example with Slicer's Vector to Scalar Volume."
     if array.ndim == 4:
         return f"The image has {array.shape[0]} time points or channels; extract one of them and load that."
     return f"The image has {array.ndim} dimensions; MemSeg segments volumes of three."

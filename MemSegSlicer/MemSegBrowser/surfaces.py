@@ -8,8 +8,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+from memseg.geometry import Box
 from MemSegSlicerLib import SceneBridge
-from slicer import vtkSegmentation, vtkSegmentationConverter
+from slicer import vtkMRMLSegmentationNode, vtkMRMLTransformNode, vtkSegmentation, vtkSegmentationConverter
 from vtkmodules.util.numpy_support import numpy_to_vtk
 from vtkmodules.vtkCommonDataModel import vtkImageData, vtkPolyData
 from vtkmodules.vtkCommonMath import vtkMatrix4x4
@@ -78,9 +79,9 @@ class Surfaces:
             if self._made.get(identifier) == stamp:
                 continue
             voxels = SceneBridge.readSegment(node, identifier, volume_node)
-            grid = SceneBridge.gridOf(volume_node)
+            ijk_to_local = _to_local(node) @ SceneBridge.gridOf(volume_node).ijk_to_ras
             surface = await asyncio.get_running_loop().run_in_executor(
-                self._thread, surface_of, voxels.mask, grid.ijk_to_ras
+                self._thread, surface_of, voxels.mask, ijk_to_local
             )
             if node is not self._workspace.segmentation_node or identifier not in self._workspace.segment_ids:
                 return
@@ -91,13 +92,11 @@ class Surfaces:
         self._shown_changed()
 
 
-def surface_of(read_mask: Callable[[], np.ndarray], ijk_to_ras: np.ndarray) -> vtkPolyData:
-    """Smooth closed surface, in world mm, of a (K, J, I) uint8 mask; empty where the mask is.
+def surface_of(read_mask: Callable[[], np.ndarray], ijk_to_local: np.ndarray) -> vtkPolyData:
+    """Smooth closed surface of a (K, J, I) uint8 mask, in mm of the segmentation's own frame; empty where the mask is.
 
     VTK gives up Python's lock while a filter runs, so the event loop goes on meanwhile.
     """
-    from memseg.geometry import Box
-
     mask = read_mask()
     box = Box.of_mask(mask)
     if box.is_empty:
@@ -123,7 +122,7 @@ def surface_of(read_mask: Callable[[], np.ndarray], ijk_to_ras: np.ndarray) -> v
     smooth.NonManifoldSmoothingOn()
     smooth.NormalizeCoordinatesOn()
     place = vtkTransformPolyDataFilter()
-    place.SetTransform(_transform(ijk_to_ras))
+    place.SetTransform(_transform(ijk_to_local))
     place.SetInputConnection(smooth.GetOutputPort())
     normals = vtkPolyDataNormals()
     normals.SetInputConnection(place.GetOutputPort())
@@ -135,9 +134,16 @@ def surface_of(read_mask: Callable[[], np.ndarray], ijk_to_ras: np.ndarray) -> v
     return surface
 
 
-def _transform(ijk_to_ras: np.ndarray) -> vtkTransform:
+def _transform(ijk_to_local: np.ndarray) -> vtkTransform:
     matrix = vtkMatrix4x4()
-    matrix.DeepCopy(np.asarray(ijk_to_ras).ravel().tolist())
+    matrix.DeepCopy(np.asarray(ijk_to_local).ravel().tolist())
     transform = vtkTransform()
     transform.SetMatrix(matrix)
     return transform
+
+
+def _to_local(node: vtkMRMLSegmentationNode) -> np.ndarray:
+    """(4, 4), world mm to the frame below the node's parent transforms."""
+    matrix = vtkMatrix4x4()
+    vtkMRMLTransformNode.GetMatrixTransformBetweenNodes(None, node.GetParentTransformNode(), matrix)
+    return np.array([[matrix.GetElement(row, column) for column in range(4)] for row in range(4)])

@@ -7,7 +7,14 @@ import logging
 import numpy as np
 from memseg.volume import Volume
 from MemSegSlicerLib import SceneBridge
-from slicer import vtkMRMLScalarVolumeNode, vtkMRMLScene, vtkMRMLSegmentationNode, vtkSegment
+from slicer import (
+    vtkMRMLNode,
+    vtkMRMLScalarVolumeNode,
+    vtkMRMLScene,
+    vtkMRMLSegmentationNode,
+    vtkSegment,
+    vtkSegmentationConverter,
+)
 from vtkmodules.util.numpy_support import numpy_to_vtk
 from vtkmodules.vtkCommonDataModel import vtkImageData
 from vtkmodules.vtkCommonMath import vtkMatrix4x4
@@ -18,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 # Easy to tell apart on grey images, in light and dark, and by colour-blind people (after Okabe and Ito).
 COLOURS = ("#2ec4b6", "#e69f00", "#56b4e9", "#cc79a7", "#f0e442", "#d55e00", "#009e73", "#7f7fff")
+_BINARY_LABELMAP = vtkSegmentationConverter.GetBinaryLabelmapRepresentationName()
 _DISPLAY_TYPES = {"b": np.uint8, "f": np.float32}  # for what VTK's image filters do not take: bool, float16
 
 
@@ -31,19 +39,34 @@ class Workspace:
         self.segmentation_node: vtkMRMLSegmentationNode | None = None
         self.segment_id: str | None = None
 
+    @property
+    def nodes(self) -> list[vtkMRMLNode]:
+        return [node for node in (self.volume_node, self.segmentation_node) if node is not None]
+
     def adopt(self, volume_node: vtkMRMLScalarVolumeNode, segmentation_node: vtkMRMLSegmentationNode | None) -> None:
-        """Work on nodes that are in the scene; what was open before leaves it."""
-        previous = [node for node in (self.segmentation_node, self.volume_node) if node is not None]
+        """Work on nodes that are in the scene; without a segmentation, a new one with one empty segment is made."""
+        name = f"{volume_node.GetName()} segmentation"
         self.volume_node = volume_node
-        self.segmentation_node = segmentation_node or SceneBridge.newSegmentation(
-            self._scene, volume_node, f"{volume_node.GetName()} segmentation"
-        )
+        self.segmentation_node = segmentation_node or SceneBridge.newSegmentation(self._scene, volume_node, name)
         self._added = 0
         identifiers = self.segment_ids
         self.segment_id = identifiers[0] if identifiers else self.add_segment()
-        for node in previous:
-            if node not in (self.volume_node, self.segmentation_node):
-                self._scene.RemoveNode(node)
+
+    def take_segments(self, source: vtkMRMLSegmentationNode, identifiers: list[str]) -> None:
+        """Copy segments of another segmentation, choose the first; an only segment that is still empty makes room."""
+        target = self.segmentation_node.GetSegmentation()
+        known = set(self.segment_ids)
+        if len(known) == 1 and not self.holds_voxels(self.segment_ids[0]):
+            target.RemoveSegment(self.segment_ids[0])
+        for identifier in identifiers:
+            target.CopySegmentFromSegmentation(source.GetSegmentation(), identifier, False)
+        new = [identifier for identifier in self.segment_ids if identifier not in known]
+        self.segment_id = next(iter(new or self.segment_ids), None)
+
+    def holds_voxels(self, identifier: str) -> bool:
+        """Whether the segment's labelmap has any room, which an untouched one has not."""
+        labelmap = self._segment(identifier).GetRepresentation(_BINARY_LABELMAP)
+        return labelmap is not None and not labelmap.IsEmpty()
 
     @property
     def segment_ids(self) -> list[str]:

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 import numpy as np
 import slicer
 import vtk
+from vtk.util.numpy_support import vtk_to_numpy
+
 from memseg.errors import PromptError
 from memseg.geometry import AXES, nearest_voxel
 from memseg.prompts import BoxPrompt, Click, Lasso, MaskPrompt, Prompt, Scribble, Text, check_fits
 from memseg.volume import Volume
-from vtk.util.numpy_support import vtk_to_numpy
 
 _LEAST_ALIGNMENT = 0.9  # cosine; up to 25 degrees a slice still counts as one of the image's own
 Point = Sequence[float]

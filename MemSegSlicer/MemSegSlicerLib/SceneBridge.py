@@ -13,10 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 import slicer
 import vtk
+from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+
 from memseg.errors import GeometryError, SessionError, VolumeError
 from memseg.geometry import Box, Grid, nearest_voxel
 from memseg.volume import MaskChange, Volume
-from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from . import Terminology
 

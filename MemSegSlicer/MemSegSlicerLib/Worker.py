@@ -12,12 +12,13 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
-Post = Callable[[Callable[[], None]], None]
+Post = Callable[[Callable[[], object]], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +34,7 @@ class Worker:
     def __init__(self, post: Post) -> None:
         self._post = post
         self._tasks: deque[_Task] = deque()
+        self._finished: deque[Callable[[], None]] = deque()
         self._changed = threading.Condition()
         self._running = False
         self._closed = False
@@ -60,10 +62,16 @@ class Worker:
         with self._changed:
             return self._running or bool(self._tasks)
 
-    def wait(self, timeout: float | None = None) -> bool:
-        """Block until no job runs or waits; False where that took longer than `timeout` seconds."""
-        with self._changed:
-            return self._changed.wait_for(lambda: not self._running and not self._tasks, timeout)
+    def settle(self) -> None:
+        """Block until no job runs or waits and deliver all results now; for the main thread, before a scene is saved.
+
+        Also waits for the jobs that delivered results submit in turn.
+        """
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._closed or not (self._running or self._tasks))
+            if self._deliverDue() == 0:
+                return
 
     def close(self) -> None:
         """Wait for the running job and drop the rest; nothing is delivered afterwards. May be called twice."""
@@ -83,35 +91,45 @@ class Worker:
                     return
                 task = self._tasks.popleft()
                 self._running = True
+            outcome = _outcome(task)
+            with self._changed:
+                self._finished.append(outcome)
+            self._post(self._deliverDue)
+            with self._changed:
+                self._running = False
+                self._changed.notify_all()
+
+    def _deliverDue(self) -> int:
+        """Hand out finished results, oldest first; returns how many. A failing receiver is logged, the others get theirs."""
+        count = 0
+        while True:
+            with self._changed:
+                if self._closed or not self._finished:
+                    return count
+                deliver = self._finished.popleft()
+            count += 1
             try:
-                self._run(task)
-            finally:
-                with self._changed:
-                    self._running = False
-                    self._changed.notify_all()
-
-    def _run(self, task: _Task) -> None:
-        try:
-            result = task.job()
-        except Exception as error:  # whatever a job raises belongs to the one who submitted it
-            outcome = _bound(task.failed, error)
-        else:
-            outcome = _bound(task.done, result)
-        self._post(lambda: None if self._closed else outcome())
+                deliver()
+            except Exception:
+                log.exception("a result could not be taken")
 
 
-def _bound(callback: Callable[[Any], None], value: Any) -> Callable[[], None]:
-    return lambda: callback(value)
+def _outcome(task: _Task) -> Callable[[], None]:
+    try:
+        result = task.job()
+    except Exception as error:  # whatever a job raises belongs to the one who submitted it
+        return partial(task.failed, error)
+    return partial(task.done, result)
 
 
 class MainQueue:
     """A main thread for shells that have no event loop: `post` from anywhere, `process` on the main thread."""
 
     def __init__(self) -> None:
-        self._due: deque[Callable[[], None]] = deque()
+        self._due: deque[Callable[[], object]] = deque()
         self._posted = threading.Condition()
 
-    def post(self, callback: Callable[[], None]) -> None:
+    def post(self, callback: Callable[[], object]) -> None:
         with self._posted:
             self._due.append(callback)
             self._posted.notify_all()

@@ -5,6 +5,7 @@ import pytest
 from fakes import turned_grid
 from hypothesis import given
 from hypothesis import strategies as st
+
 from memseg.errors import GeometryError
 from memseg.geometry import Box, Grid, nearest_voxel
 

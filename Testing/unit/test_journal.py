@@ -7,10 +7,11 @@ import sys
 import time
 from pathlib import Path
 
-import memseg
 import numpy as np
 import pytest
 from fakes import ellipsoid, ramp_volume, turned_grid
+
+import memseg
 from memseg.errors import FileError, SessionError
 from memseg.journal import Journal, read_lines
 from memseg.prompts import Click
@@ -129,14 +130,24 @@ def test_a_journal_of_another_image_or_of_no_image_is_refused(tmp_path):
         Journal.begin(tmp_path / "no" / "j", ramp_volume(), "geodesic", True)
 
 
-@pytest.mark.parametrize("content", [b"", b"\n", b"hello\n", b"[]\n", b'{"format":"other"}\n', b"\xff\xfe\n", b"[" * 99999 + b"\n"])
+@pytest.mark.parametrize(
+    "content", [b"", b"\n", b"hello\n", b"[]\n", b'{"format":"other"}\n', b"\xff\xfe\n", b"[" * 99999 + b"\n"]
+)
 def test_what_is_no_journal_is_a_sentence(tmp_path, content):
     (tmp_path / "j").write_bytes(content)
     with pytest.raises(FileError, match="not a journal"):
         memseg.resume_session(tmp_path / "j", ramp_volume())
 
 
-@pytest.mark.parametrize("line", [b'{"do":"dance"}\n', b'{"do":"undo"}\n', b'{"do":"add","prompt":{"kind":"click"}}\n', b'{"do":"remove","index":5}\n'])
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"do":"dance"}\n',
+        b'{"do":"undo"}\n',
+        b'{"do":"add","prompt":{"kind":"click"}}\n',
+        b'{"do":"remove","index":5}\n',
+    ],
+)
 def test_a_step_that_cannot_be_taken_is_a_sentence_and_the_file_stays(tmp_path, line):
     begun(tmp_path / "j")
     with open(tmp_path / "j", "ab") as file:

@@ -8,6 +8,7 @@ from fakes import turned_grid
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+
 from memseg.errors import PromptError
 from memseg.geometry import Box
 from memseg.prompts import BoxPrompt, Click, Lasso, MaskPrompt, Scribble, Text, check_fits, from_record, to_record

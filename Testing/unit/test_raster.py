@@ -5,6 +5,7 @@ import pytest
 from fakes import turned_grid
 from hypothesis import given
 from hypothesis import strategies as st
+
 from memseg.geometry import Box, Grid
 from memseg.prompts import BoxPrompt, Click, Lasso, MaskPrompt, Scribble, Text
 from memseg.raster import fill_polygon, line_voxels, rasterize

@@ -6,6 +6,7 @@ from fakes import BlockSegmenter, box_mask, ramp_volume
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
 from memseg.errors import ModelError, PromptError, SessionError
 from memseg.geometry import Box, Grid
 from memseg.prompts import BoxPrompt, Click, Lasso, MaskPrompt, Scribble, Text
@@ -17,7 +18,9 @@ VOLUME = ramp_volume(Grid.from_spacing(SHAPE, (2, 1, 1)))
 
 points = st.tuples(*[st.integers(0, size - 1) for size in SHAPE])
 clicks = st.builds(Click, points, st.booleans())
-masks = st.builds(lambda a, b: MaskPrompt.from_mask(box_mask(SHAPE, Box(np.minimum(a, b), np.maximum(a, b)))), points, points)
+masks = st.builds(
+    lambda a, b: MaskPrompt.from_mask(box_mask(SHAPE, Box(np.minimum(a, b), np.maximum(a, b)))), points, points
+)
 boxes = st.builds(lambda a, b: BoxPrompt(np.minimum(a, b), np.maximum(a, b) + 1), points, points)
 strokes = st.builds(Scribble, st.lists(points, min_size=1, max_size=3), st.booleans())
 prompts = st.one_of(clicks, clicks, masks, boxes, strokes)

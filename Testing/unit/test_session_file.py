@@ -8,6 +8,7 @@ import pytest
 from fakes import BlockSegmenter, ramp_volume
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from memseg.errors import FileError, MemSegError, SessionError
 from memseg.prompts import Click
 from memseg.session import Session

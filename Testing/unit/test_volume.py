@@ -6,6 +6,7 @@ from fakes import ramp_volume, turned_grid
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+
 from memseg.errors import VolumeError
 from memseg.geometry import Box, Grid
 from memseg.volume import MaskChange, Volume

@@ -66,7 +66,7 @@ class Prediction:
 
 @runtime_checkable
 class Segmenter(Protocol):
-    """Stateless as far as its answers go: equal arguments give equal predictions. It may cache what it made of a volume."""
+    """Equal arguments give equal predictions; what it makes of a volume it may cache."""
 
     card: ModelCard
 
@@ -92,5 +92,7 @@ def check_takes(card: ModelCard, prompt: Prompt, others: tuple[ModelCard, ...] =
     if prompt.kind in card.prompts:
         return
     able = [other.name for other in others if prompt.kind in other.prompts]
-    advice = f"choose {' or '.join(able)}, which does" if able else "no installed model does; use another kind of prompt"
+    advice = (
+        f"choose {' or '.join(able)}, which does" if able else "no installed model does; use another kind of prompt"
+    )
     raise PromptError(f"The model '{card.name}' takes no {prompt.kind} prompts: {advice}.")

@@ -1,0 +1,44 @@
+"""Everything a button or a key can do, by name: what the page's widgets are given to call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+Action = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Actions:
+    """Each shows its errors as a sentence. Arguments come from the page: identifiers, positions in a list, paths."""
+
+    undo: Action
+    redo: Action
+    reset: Action
+    type_words: Action
+    show_prompt: Action
+    remove_prompt: Action
+
+    add_segment: Action
+    choose_segment: Action
+    toggle_segment: Action
+    edit_segment: Action
+    finish_segment: Action
+    ask_delete_segment: Action
+    delete_segment: Action
+
+    open_path: Action
+    open_sample: Action
+    open_waiting: Action
+    uploaded: Action
+    upload_failed: Action
+    save_path: Action
+    download: Action
+
+    choose_window: Action
+    toggle_surface: Action
+    fit: Action
+    toggle_theme: Action
+    claim: Action
+    shortcut: Action

@@ -1,0 +1,233 @@
+"""The panel at the side: tools, text, segments, prompts, memory, model."""
+
+from __future__ import annotations
+
+from trame_client.widgets.html import Div, Span
+from trame_vuetify.widgets.vuetify3 import (
+    Template,
+    VBtn,
+    VBtnToggle,
+    VDivider,
+    VIcon,
+    VListItem,
+    VNavigationDrawer,
+    VProgressLinear,
+    VSelect,
+    VSlider,
+    VSpacer,
+    VTextField,
+    VTooltip,
+)
+
+from . import tools
+from .actions import Action, Actions
+from .page_state import Page
+
+_TOOL_BUTTONS = (
+    (tools.CLICK, "mdi-target", "Click (C)"),
+    (tools.BOX, "mdi-vector-square", "Box (B)"),
+    (tools.SCRIBBLE, "mdi-draw", "Scribble (S)"),
+    (tools.LASSO, "mdi-lasso", "Lasso (L)"),
+    (tools.NAVIGATE, "mdi-crosshairs-gps", "Navigate (N): click to move all slices there"),
+    (tools.WINDOW, "mdi-contrast-circle", "Window and level (W): drag"),
+)
+_PROMPT_ICONS = (
+    "{click: 'mdi-target', box: 'mdi-vector-square', scribble: 'mdi-draw', lasso: 'mdi-lasso', "
+    "mask: 'mdi-brush', text: 'mdi-format-text'}"
+)
+
+
+def build_panel(page: Page, actions: Actions) -> None:
+    with (
+        VNavigationDrawer(permanent=True, width=308, location="left", classes="ms-panel"),
+        Div(classes="d-flex flex-column fill-height"),
+    ):
+        _build_tools(page)
+        VDivider()
+        _build_text(page, actions)
+        VDivider()
+        _build_segments(page, actions)
+        VDivider()
+        _build_prompts(page, actions)
+        VSpacer()
+        VDivider()
+        _build_memory(page)
+        VDivider()
+        _build_model(page)
+
+
+def _build_tools(page: Page) -> None:
+    name = page.name
+    with Div(classes="ms-section"):
+        with VBtnToggle(
+            v_model=(name.tool,), mandatory=True, density="comfortable", variant="text", divided=False, classes="ms-tools"
+        ):
+            for tool, icon, title in _TOOL_BUTTONS:
+                with VBtn(value=tool, classes=f"ms-tool-{tool}", rounded="lg", color="primary"):
+                    VIcon(icon, size=22)
+                    VTooltip(title, activator="parent", location="bottom")
+        drawing = f"!['{tools.NAVIGATE}', '{tools.WINDOW}'].includes({name.tool})"
+        with Div(v_show=(drawing,), classes="d-flex align-center mt-2"):
+            with VBtnToggle(
+                v_model=(name.positive,), mandatory=True, density="compact", variant="outlined", divided=True, style="height: 30px;"
+            ):
+                with VBtn(value=(True,), size="small", color="success", classes="ms-positive text-none"):
+                    VIcon("mdi-plus", size=16, start=True)
+                    Span("Add")
+                with VBtn(value=(False,), size="small", color="error", classes="ms-negative text-none"):
+                    VIcon("mdi-minus", size=16, start=True)
+                    Span("Remove")
+            Span("Ctrl or Shift inverts", classes="ms-hint ml-3")
+        _slider(page, name.brush_mm, tools.SCRIBBLE, "Brush radius", (1, 20, 0.5), "{{ %s }} mm" % name.brush_mm)
+        _slider(
+            page,
+            name.box_depth_mm,
+            tools.BOX,
+            "Depth",
+            (0, 200, 5),
+            "{{ %s ? %s + ' mm' : 'this slice' }}" % (name.box_depth_mm, name.box_depth_mm),
+        )
+
+
+def _slider(page: Page, model: str, tool: str, title: str, limits: tuple[float, float, float], words: str) -> None:
+    with Div(v_show=(f"{page.name.tool} === '{tool}'",), classes="d-flex align-center mt-1"):
+        Span(title, classes="ms-hint", style="width: 84px; flex: none;")
+        VSlider(
+            v_model=(model,),
+            min=limits[0],
+            max=limits[1],
+            step=limits[2],
+            hide_details=True,
+            density="compact",
+            thumb_size=14,
+            color="primary",
+            classes=f"ms-{tool}-size",
+        )
+        Span(words, classes="ms-hint text-right", style="width: 62px; flex: none;")
+
+
+def _build_text(page: Page, actions: Actions) -> None:
+    with Div(classes="ms-section"):
+        VTextField(
+            v_model=(page.name.words,),
+            placeholder="Say what to segment, as “left kidney”",
+            density="compact",
+            variant="outlined",
+            hide_details=True,
+            clearable=True,
+            maxlength=1000,
+            append_inner_icon="mdi-send",
+            click_appendInner=actions.type_words,
+            keydown="$event.key === 'Enter' && trigger('type_words')",
+            classes="ms-words",
+        )
+
+
+def _build_segments(page: Page, actions: Actions) -> None:
+    name = page.name
+    with Div(classes="ms-section"):
+        with Div(classes="ms-section-title"):
+            Span("Segments")
+            VSpacer()
+            _icon("mdi-plus", "Add a segment", actions.add_segment, size=20, classes="ms-add-segment")
+        with Div(classes="ms-list"):
+            with Div(
+                v_for=f"row in {name.segments}",
+                key=("row.identifier",),
+                classes=(f"['ms-row', 'ms-segment', row.identifier === {name.segment_id} && 'ms-row-chosen']",),
+                click=(actions.choose_segment, "[row.identifier]"),
+                dblclick=(actions.edit_segment, "[row.identifier]"),
+            ):
+                Div(classes="ms-dot", style=("{background: row.colour}",))
+                Div("{{ row.name }}", classes="ms-row-text", style=("{opacity: row.visible ? 1 : .5}",))
+                _icon("mdi-pencil-outline", "Name and colour", (actions.edit_segment, "[row.identifier]"), classes="ms-edit")
+                _icon(
+                    ("row.visible ? 'mdi-eye-outline' : 'mdi-eye-off-outline'",),
+                    "Show or hide",
+                    (actions.toggle_segment, "[row.identifier]"),
+                    classes="ms-eye",
+                )
+                _icon("mdi-delete-outline", "Delete", (actions.ask_delete_segment, "[row.identifier]"), classes="ms-delete")
+            Div("No segment yet.", v_if=(f"!{name.segments.length}",), classes="ms-hint px-2 py-1")
+
+
+def _build_prompts(page: Page, actions: Actions) -> None:
+    name = page.name
+    with Div(classes="ms-section"):
+        with Div(classes="ms-section-title"):
+            Span("Prompts")
+            Span("{{ %s.length || '' }}" % name.prompts, classes="ml-2")
+        with Div(classes="ms-list"):
+            with Div(
+                v_for=f"row in {name.prompts}",
+                key=("row.number",),
+                classes="ms-row ms-prompt",
+                click=(actions.show_prompt, "[row.index]"),
+            ):
+                VIcon(
+                    (f"{_PROMPT_ICONS}[row.kind]",), size=17, color=("row.positive ? 'success' : 'error'",)
+                )
+                Span("{{ row.number }}", classes="ms-hint", style="min-width: 16px;")
+                Div("{{ row.title }}", classes="ms-row-text")
+                _icon("mdi-close", "Delete this prompt", (actions.remove_prompt, "[row.index]"), classes="ms-remove-prompt")
+            Div(
+                "Clicks, boxes and strokes appear here; click one to go to it.",
+                v_if=(f"!{name.prompts.length}",),
+                classes="ms-hint px-2 py-1",
+            )
+
+
+def _build_memory(page: Page) -> None:
+    name = page.name
+    with Div(classes="ms-section"):
+        with Div(classes="ms-section-title"):
+            Span("Interaction memory")
+            VSpacer()
+            Span("{{ %s }}/{{ %s }}" % (name.memory_count, name.memory_capacity), classes="ms-memory")
+            VTooltip(
+                "How many of your interactions the model remembers; the oldest leaves when it is full.",
+                activator="parent",
+                location="top",
+            )
+        VProgressLinear(
+            model_value=(f"100 * {name.memory_count} / Math.max(1, {name.memory_capacity})",),
+            height=6,
+            rounded=True,
+            color="primary",
+        )
+
+
+def _build_model(page: Page) -> None:
+    name = page.name
+    with (
+        Div(classes="ms-section pb-3"),
+        VSelect(
+            v_model=(name.model,),
+            items=(name.models,),
+            item_title="title",
+            item_value="name",
+            label="Model",
+            density="compact",
+            variant="outlined",
+            hide_details=True,
+            classes="ms-model mt-1",
+        ),
+    ):
+        with Template(v_slot_item="{ props, item }"):
+            with VListItem(v_bind="props", lines="three", disabled=("!(item.raw || item).available",), max_width=420):
+                with Template(v_slot_subtitle=True):
+                    Span("{{ (item.raw || item).summary }} {{ (item.raw || item).licence }}")
+
+
+def _icon(icon: str | tuple[str], title: str, click: Action | tuple, size: int = 17, classes: str = "") -> None:
+    """A small button inside a row; its click stays its own."""
+    with VBtn(
+        icon=True,
+        variant="text",
+        density="compact",
+        size="small",
+        click_stop=click,
+        classes=f"ms-icon {classes}",
+    ):
+        VIcon(icon, size=size)
+        VTooltip(title, activator="parent", location="bottom")

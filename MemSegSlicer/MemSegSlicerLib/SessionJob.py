@@ -1,0 +1,136 @@
+"""What the worker does for one user action: no MRML in here, only what was read from the scene before the job began."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+import memseg
+from memseg.errors import MemSegError
+from memseg.geometry import Grid
+from memseg.prompts import MaskPrompt
+from memseg.segmenters.base import Numbered
+from memseg.session import Session
+from memseg.volume import MaskChange, Volume
+
+from .SceneBridge import SegmentVoxels
+
+Act = Callable[[Session], MaskChange | None]
+
+
+@dataclass(frozen=True)
+class SessionView:
+    """What a panel shows of a session, taken when the worker was done with it."""
+
+    model: str
+    prompts: tuple[Numbered, ...] = ()
+    memoryCount: int = 0
+    memoryCapacity: int = 0
+    canUndo: bool = False
+    canRedo: bool = False
+    voxels: int = 0
+
+    @classmethod
+    def of(cls, session: Session) -> SessionView:
+        return cls(
+            model=session.model,
+            prompts=session.prompts,
+            memoryCount=len(session.memory),
+            memoryCapacity=session.memory.capacity,
+            canUndo=session.can_undo,
+            canRedo=session.can_redo,
+            voxels=int(np.count_nonzero(session.mask_kji[session.extent.slices])),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """A volume node's image, not yet checked: `volume` makes the pass over its voxels, or gives the one made before.
+
+    stamp: changes with the node's voxels.
+    """
+
+    array_kji: np.ndarray
+    grid: Grid
+    name: str
+    stamp: int
+    known: Volume | None = None
+
+    def volume(self) -> Volume:
+        return self.known if self.known is not None else Volume(self.array_kji, self.grid, self.name)
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What became of an action. error: set where the action itself failed; the session may have been made all the same."""
+
+    session: Session | None
+    view: SessionView | None
+    volume: Volume | None
+    change: MaskChange | None = None
+    error: MemSegError | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class SessionJob:
+    """One user action on one session.
+
+    session: the one there is, or None. stored: a session saved with the scene, to be used where there is none. edited:
+    the segment's voxels where they may differ from the session's mask, None where they cannot. act: what the user asked
+    for, None to only bring the session up to date.
+    """
+
+    image: Image
+    session: Session | None
+    stored: Callable[[], bytes] | None
+    edited: SegmentVoxels | None
+    act: Act | None
+    model: str | None
+    device: str
+    journalFolder: Path | None = None
+
+    def __call__(self) -> Outcome:
+        session, volume, change, failure = self.session, None, None, None
+        try:
+            volume = self.image.volume()
+            session = self._sessionOn(volume)
+            if self.edited is not None:
+                takeEdit(session, self.edited.mask())
+            change = self.act(session) if self.act is not None else None
+        except MemSegError as error:
+            failure = error
+        return Outcome(session, SessionView.of(session) if session is not None else None, volume, change, failure)
+
+    def _sessionOn(self, volume: Volume) -> Session:
+        session = self.session
+        if session is not None and session.volume is volume:
+            return session
+        if session is not None and session.volume.shape_kji == volume.shape_kji:
+            return self._moved(session, volume)
+        if session is None and self.stored is not None:
+            return Session.from_bytes(self.stored(), volume, device=self.device)
+        return self._fresh(volume, session.model if session is not None else self.model)
+
+    def _moved(self, session: Session, volume: Volume) -> Session:
+        """The same prompts, mask, memory and history, in voxels, on a volume with other voxel values or another place."""
+        moved = self._fresh(volume, session.model)
+        moved.restore(session.history, session.extent, session.mask_kji[session.extent.slices].copy())
+        return moved
+
+    def _fresh(self, volume: Volume, model: str | None) -> Session:
+        journal = None
+        if self.journalFolder is not None:
+            journal = self.journalFolder / f"{volume.fingerprint[:12]}-{uuid.uuid4().hex[:8]}.journal"
+        return memseg.new_session(volume, model, self.device, journal=journal)
+
+
+def takeEdit(session: Session, mask_kji: np.ndarray) -> None:
+    """Let a mask that was edited outside the session enter it, as a prompt that can be undone; nothing where it is the same."""
+    prompt = MaskPrompt.from_mask(mask_kji)
+    whole = prompt.box.union(session.extent)
+    if not np.array_equal(mask_kji[whole.slices], session.mask_kji[whole.slices]):
+        session.add(prompt)

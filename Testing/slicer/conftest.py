@@ -1,0 +1,109 @@
+"""Real MRML for tests: one slicer-core application for the whole run, a scene emptied before each test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import slicer
+import vtk
+from fakes import BlockSegmenter
+from trame_slicer.core import SlicerApp
+
+from memseg import build, catalog
+from memseg.geometry import Box, Grid
+from MemSegSlicerLib import SceneBridge
+from MemSegSlicerLib.Controller import Controller
+from MemSegSlicerLib.Worker import MainQueue, Worker
+
+
+@pytest.fixture(scope="session")
+def slicerApp() -> SlicerApp:
+    return SlicerApp()
+
+
+@pytest.fixture
+def scene(slicerApp: SlicerApp) -> Iterator[slicer.vtkMRMLScene]:
+    slicerApp.scene.Clear(False)
+    yield slicerApp.scene
+    slicerApp.scene.Clear(False)
+
+
+@dataclass
+class Desk:
+    """A controller as a shell runs it: with a worker and a main queue that the test turns by hand."""
+
+    scene: slicer.vtkMRMLScene
+    queue: MainQueue
+    worker: Worker
+    controller: Controller
+
+    def finish(self) -> None:
+        assert self.queue.waitUntilIdle(self.worker, timeout=60)
+
+
+@pytest.fixture
+def blocks(monkeypatch: pytest.MonkeyPatch) -> BlockSegmenter:
+    """The block segmenter as the model "block", beside the real ones."""
+    segmenter = BlockSegmenter(reach=2)
+    real = build.build
+    monkeypatch.setattr(catalog, "_CARDS", (*catalog.cards(), BlockSegmenter.card))
+    monkeypatch.setattr(
+        "memseg.session.build", lambda name=None, device="auto": segmenter if name == "block" else real(name, device)
+    )
+    return segmenter
+
+
+@pytest.fixture
+def makeDesk(scene: slicer.vtkMRMLScene, blocks: BlockSegmenter) -> Iterator[Callable[..., Desk]]:
+    desks: list[Desk] = []
+
+    def make(**options: object) -> Desk:
+        queue = MainQueue()
+        worker = Worker(queue.post)
+        desks.append(Desk(scene, queue, worker, Controller(scene, worker, **{"model": "block", **options})))
+        return desks[-1]
+
+    yield make
+    for desk in desks:
+        desk.controller.cleanup()
+        desk.worker.close()
+
+
+@pytest.fixture
+def desk(makeDesk: Callable[..., Desk]) -> Desk:
+    return makeDesk()
+
+
+@pytest.fixture
+def addVolume(scene: slicer.vtkMRMLScene) -> Callable[..., slicer.vtkMRMLScalarVolumeNode]:
+    """A volume node on a grid; voxel values are a ramp unless an array is given."""
+
+    def add(grid: Grid, array: np.ndarray | None = None, name: str = "image") -> slicer.vtkMRMLScalarVolumeNode:
+        node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
+        if array is None:
+            array = np.arange(np.prod(grid.shape_kji), dtype=np.int16).reshape(grid.shape_kji)
+        slicer.util.updateVolumeFromArray(node, array)
+        node.SetIJKToRASMatrix(vtkMatrix(grid.ijk_to_ras))
+        node.CreateDefaultDisplayNodes()
+        return node
+
+    return add
+
+
+@pytest.fixture
+def addTransform(scene: slicer.vtkMRMLScene) -> Callable[[np.ndarray], slicer.vtkMRMLLinearTransformNode]:
+    def add(matrix: np.ndarray) -> slicer.vtkMRMLLinearTransformNode:
+        node = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+        node.SetMatrixTransformToParent(vtkMatrix(matrix))
+        return node
+
+    return add
+
+
+def vtkMatrix(numbers: np.ndarray) -> vtk.vtkMatrix4x4:
+    matrix = vtk.vtkMatrix4x4()
+    matrix.DeepCopy(np.asarray(numbers, dtype=np.float64).ravel())
+    return matrix
