@@ -38,11 +38,25 @@ class State:
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One thing the user did: the crop it changed, and the state before and after."""
+    """One thing the user did: the crop it changed, and the state before and after.
 
-    change: MaskChange
+    The crops are kept as bits, so that sixty steps on an organ of 300 x 250 x 150 voxels take 340 MB and not 1.3 GB.
+    """
+
+    box: Box
+    before_bits: np.ndarray
+    after_bits: np.ndarray
     before: State
     after: State
+
+    @classmethod
+    def of(cls, change: MaskChange, before: State, after: State) -> Step:
+        return cls(change.box, np.packbits(change.before), np.packbits(change.after), before, after)
+
+    @property
+    def change(self) -> MaskChange:
+        crops = (np.unpackbits(bits, count=self.box.size) for bits in (self.before_bits, self.after_bits))
+        return MaskChange(self.box, *(crop.reshape(self.box.shape_kji) for crop in crops))
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,9 +182,10 @@ class Session:
         self._write({"do": "undo"})
         step = self._done.pop()
         self._undone.append(step)
-        self._apply(step.change.inverse)
+        change = step.change.inverse
+        self._apply(change)
         self._state = step.before
-        return step.change.inverse
+        return change
 
     def redo(self) -> MaskChange:
         """The step undone last, done again."""
@@ -179,9 +194,10 @@ class Session:
         self._write({"do": "redo"})
         step = self._undone.pop()
         self._done.append(step)
-        self._apply(step.change)
+        change = step.change
+        self._apply(change)
         self._state = step.after
-        return step.change
+        return change
 
     def save(self, path: str | Path) -> None:
         """Write mask, prompts, memory and history to one file, which `memseg.load_session` reads."""
@@ -277,7 +293,7 @@ class Session:
 
     def _commit(self, change: MaskChange, after: State, record: dict[str, Any]) -> MaskChange:
         self._write(record)
-        self._done.append(Step(change, self._state, after))
+        self._done.append(Step.of(change, self._state, after))
         self._undone.clear()
         self._apply(change)
         self._state = after

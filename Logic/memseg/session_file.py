@@ -178,7 +178,7 @@ class _Reader:
 
     def _step(self, row: dict[str, Any]) -> Step:
         (box, before), (_, after) = self._crop(row["change"][0]), self._crop(row["change"][1])
-        return Step(MaskChange(box, before, after), self._states[row["before"]], self._states[row["after"]])
+        return Step.of(MaskChange(box, before, after), self._states[row["before"]], self._states[row["after"]])
 
 
 def save_session(session: Session, path: str | Path) -> None:
