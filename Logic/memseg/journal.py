@@ -6,9 +6,11 @@ counts once its line break is on the disk, so whatever stops the program costs a
 
 from __future__ import annotations
 
+import binascii
 import json
 import logging
 import os
+from base64 import b64decode
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -111,7 +113,7 @@ def resume_session(path: str | Path, volume: Volume, device: str = "auto") -> Se
     for step in steps:
         _take(session, step, path)
     os.truncate(path, size)
-    session.keep_journal(Journal(path))
+    session.go_on_in(Journal(path))
     log.info("journal resumed: %d steps", len(steps))
     return session
 
@@ -125,11 +127,14 @@ def _take(session: Session, step: dict[str, Any], path: Path) -> None:
                 session.remove(index)
             case {"do": "forget", "number": int(number)}:
                 session.forget(number)
+            case {"do": "restore", "session": str(packed)}:
+                saved = session.from_bytes(b64decode(packed), session.volume)
+                session.restore(saved.history, saved.extent, saved.mask_kji[saved.extent.slices].copy())
             case {"do": "change_model", "name": str(name)}:
                 session.change_model(name)
             case {"do": "undo" | "redo" | "reset" | "clear_memory" as name}:
                 getattr(session, name)()
             case _:
                 raise FileError("it holds a step of an unknown kind")
-    except MemSegError as error:
+    except (MemSegError, binascii.Error) as error:
         raise FileError(f"The journal {path.name} cannot be replayed to its end: {error}") from error

@@ -8,6 +8,7 @@ and the two immutable states between which it leads.
 from __future__ import annotations
 
 import logging
+from base64 import b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -305,9 +306,15 @@ class Session:
         self._mask[change.box.slices] = change.after
         self._extent = self._extent.union(change.box)
 
-    def keep_journal(self, journal: Journal) -> None:
-        """Record every further step there."""
+    def go_on_in(self, journal: Journal) -> None:
+        """Record every further step in a journal that holds all there is so far."""
         self._journal = journal
+
+    def keep_journal(self, journal: Journal) -> None:
+        """Record every further step there, after all there is so far. Raises FileError where that cannot be written."""
+        if self._done or self._undone or self._extent.size:
+            journal.append({"do": "restore", "session": b64encode(self.to_bytes()).decode()})
+        self.go_on_in(journal)
 
     def _write(self, record: dict[str, Any]) -> None:
         if self._journal is not None:

@@ -41,8 +41,10 @@ class Documents:
         workspace: Workspace,
         controller: Controller,
         notices: Notices,
-        opened: Callable[[Volume], None],
+        opened: Callable[[], None],
+        segments_added: Callable[[], None],
     ) -> None:
+        """opened: another image is there. segments_added: the same image, with more segments."""
         self._server = server
         self._app = slicer_app
         self._page = page
@@ -50,6 +52,7 @@ class Documents:
         self._controller = controller
         self._notices = notices
         self._opened = opened
+        self._segments_added = segments_added
         self._belongings: list[vtkMRMLNode] = []
         self._saved: dict[str, Any] = {}
         self._waiting: Path | None = None
@@ -100,19 +103,18 @@ class Documents:
         volume = await asyncio.get_running_loop().run_in_executor(None, memseg.read_volume, path)
         name = volume.name or path.name.removesuffix(ending(path))
         node = add_volume_node(self._app.scene, volume, name)
-        self._adopt(node, None, [node])
+        self._adopt(volume, node, None, [node])
         self._notices.say(f"Opened {path.name}; click inside the structure to segment.")
 
     def _take_over_scene(self, path: Path) -> None:
         added = scene_files.import_scene(self._app, path)
         node = scene_files.volume_among(added)
         try:
-            SceneBridge.volumeFromNode(node)
+            volume = SceneBridge.volumeFromNode(node)
         except memseg.MemSegError:
             scene_files.remove(self._app.scene, added)
             raise
-        self._controller.restore()
-        self._adopt(node, scene_files.segmentation_among(added, node), added)
+        self._adopt(volume, node, scene_files.segmentation_among(added, node), added)
         self._notices.say(f"Opened the scene {path.name}; go on where you left off.")
 
     def _take_over_segmentation(self, path: Path) -> None:
@@ -131,22 +133,23 @@ class Documents:
             self._workspace.take_segments(source, identifiers)
         finally:
             self._app.scene.RemoveNode(source)
-        self._opened(self._controller.volume)
+        self._segments_added()
         self._notices.say(f"Added {len(identifiers)} segment{'s' if len(identifiers) != 1 else ''} from {path.name}.")
 
     def _adopt(
         self,
+        volume: Volume,
         volume_node: vtkMRMLScalarVolumeNode,
         segmentation_node: vtkMRMLSegmentationNode | None,
         added: list[vtkMRMLNode],
     ) -> None:
         """Make new nodes the ones that are worked on; those of the previous document leave the scene."""
         previous = [*self._belongings, *self._workspace.nodes]
-        self._workspace.adopt(volume_node, segmentation_node)
+        self._workspace.adopt(volume, volume_node, segmentation_node)
         self._controller.setVolume(volume_node)
         scene_files.remove(self._app.scene, [node for node in previous if node not in self._workspace.nodes])
         self._belongings = added
-        self._opened(self._controller.volume)
+        self._opened()
         self._saved = self._stamps()
 
     # -- saving ------------------------------------------------------------------------------------------------------
@@ -173,7 +176,7 @@ class Documents:
         try:
             await asyncio.sleep(0.05)
             if target.suffix.lower() == ".mrb":
-                self._controller.store()
+                self._controller.saveToScene()
                 scene_files.write_scene(self._app, target)
             elif ending(target) == ".seg.nrrd":
                 scene_files.write_segmentation(self._workspace.segmentation_node, target)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from trame_client.widgets.html import Div, P
-from trame_client.widgets.client import ClientTriggers
+from trame_client.widgets.client import ClientTriggers, JSEval
 from trame_server import Server
 from trame_slicer.core import LayoutManager
 from trame_vuetify.ui.vuetify3 import VAppLayout
@@ -18,6 +18,8 @@ from .panel import build_panel
 from .tabs import Tabs
 from .toolbar import build_status_line, build_toolbar
 
+DOWNLOAD = "memseg_download"
+"""Name under which the page can be told to download an address."""
 _STATIC = "memseg_browser"
 MODULE = {
     "serve": {_STATIC: str(Path(__file__).with_name("serve"))},
@@ -36,6 +38,7 @@ def build_layout(server: Server, page: Page, actions: Actions, layouts: LayoutMa
     with VAppLayout(server, vuetify_config=config) as layout:
         layout.root.theme = (f"{page.name.dark} ? 'dark' : 'light'",)
         ClientTriggers(mounted="utils.memseg.claim()")
+        JSEval(exec="utils.memseg.download($event)", ref=DOWNLOAD)
         with Div(v_if=(tabs.belongs_here(),), style="display: contents;"):
             build_toolbar(page, actions)
             build_panel(page, actions)

@@ -226,7 +226,7 @@ def _icon(icon: str | tuple[str], title: str, click: Action | tuple, size: int =
         variant="text",
         density="compact",
         size="small",
-        click_stop=click,
+        v_on_click_stop=click,
         classes=f"ms-icon {classes}",
     ):
         VIcon(icon, size=size)

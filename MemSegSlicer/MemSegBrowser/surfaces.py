@@ -1,4 +1,7 @@
-"""Closed surfaces of the segments in the 3D view, on demand, made in a thread of their own so that no click waits."""
+"""Closed surfaces of the segments in the 3D view, on demand, made in a thread of their own so that no click waits.
+
+They are models that are not saved: a closed surface inside the segmentation would have to follow every click.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,13 @@ import asyncio
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
+from memseg.errors import MemSegError
 from memseg.geometry import Box
 from MemSegSlicerLib import SceneBridge
-from slicer import vtkMRMLSegmentationNode, vtkMRMLTransformNode, vtkSegmentation, vtkSegmentationConverter
+from slicer import vtkMRMLModelNode, vtkMRMLScene
 from vtkmodules.util.numpy_support import numpy_to_vtk
 from vtkmodules.vtkCommonDataModel import vtkImageData, vtkPolyData
 from vtkmodules.vtkCommonMath import vtkMatrix4x4
@@ -18,97 +23,129 @@ from vtkmodules.vtkCommonTransforms import vtkTransform
 from vtkmodules.vtkFiltersCore import vtkFlyingEdges3D, vtkPolyDataNormals, vtkWindowedSincPolyDataFilter
 from vtkmodules.vtkFiltersGeneral import vtkTransformPolyDataFilter
 
-from .workspace import Workspace
+from .workspace import Workspace, fractions
 
 logger = logging.getLogger(__name__)
 
-_CLOSED_SURFACE = vtkSegmentationConverter.GetClosedSurfaceRepresentationName()
 _QUIET_S = 0.6  # after the last change, before a surface is made again
 _LARGEST_VOX = 6_000_000  # of the crop; larger ones are thinned out, which a screen cannot show anyway
+
+
+@dataclass(eq=False)
+class _Surface:
+    node: vtkMRMLModelNode
+    stamp: tuple
 
 
 class Surfaces:
     """Shows the surfaces while `shown`, and makes them again when the masks have been quiet for a moment."""
 
-    def __init__(self, workspace: Workspace, shown_changed: Callable[[], None]) -> None:
+    def __init__(self, scene: vtkMRMLScene, workspace: Workspace, first_made: Callable[[], None]) -> None:
+        self._scene = scene
         self._workspace = workspace
-        self._shown_changed = shown_changed
+        self._first_made = first_made
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="MemSegSurfaces")
-        self._made: dict[str, tuple] = {}
+        self._surfaces: dict[tuple[str, str], _Surface] = {}
         self._task: asyncio.Task | None = None
         self.shown = False
 
     def show(self, shown: bool) -> None:
         self.shown = shown
-        node = self._workspace.segmentation_node
-        if node is None:
-            return
         if shown:
-            node.GetDisplayNode().SetVisibility3D(True)
             self.refresh(quiet_s=0.0)
         else:
             self.forget()
-            node.GetDisplayNode().SetVisibility3D(False)
 
     def refresh(self, quiet_s: float = _QUIET_S) -> None:
-        """Something changed: make the surfaces of the changed segments again after a quiet moment."""
+        """Something changed: follow names, colours and visibility at once, and the masks after a quiet moment."""
         if not self.shown:
             return
-        if self._task is not None and not self._task.done():
-            self._task.cancel()
+        self._follow_rows()
+        self._cancel()
         self._task = asyncio.get_running_loop().create_task(self._make(quiet_s))
 
     def forget(self) -> None:
-        """Drop all surfaces, as after another image was opened."""
-        if self._task is not None:
-            self._task.cancel()
-        self._made.clear()
-        if self._workspace.segmentation_node is not None:
-            self._workspace.segmentation_node.GetSegmentation().RemoveRepresentation(_CLOSED_SURFACE)
+        """Drop all surfaces."""
+        self._cancel()
+        for surface in self._surfaces.values():
+            self._scene.RemoveNode(surface.node)
+        self._surfaces.clear()
 
     def close(self) -> None:
+        self._cancel()
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def _cancel(self) -> None:
         if self._task is not None:
             self._task.cancel()
-        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def _key(self, identifier: str) -> tuple[str, str]:
+        return self._workspace.segmentation_node.GetID(), identifier
+
+    def _follow_rows(self) -> None:
+        rows = {self._key(row.identifier): row for row in self._workspace.rows()}
+        for key in [key for key in self._surfaces if key not in rows]:
+            self._scene.RemoveNode(self._surfaces.pop(key).node)
+        for key, surface in self._surfaces.items():
+            display = surface.node.GetDisplayNode()
+            display.SetColor(*fractions(rows[key].colour))
+            display.SetVisibility(rows[key].visible)
 
     async def _make(self, quiet_s: float) -> None:
         await asyncio.sleep(quiet_s)
         for identifier in self._workspace.segment_ids:
-            node, volume_node = self._workspace.segmentation_node, self._workspace.volume_node
-            stamp = SceneBridge.segmentStamp(node, identifier)
-            if self._made.get(identifier) == stamp:
-                continue
-            voxels = SceneBridge.readSegment(node, identifier, volume_node)
-            ijk_to_local = _to_local(node) @ SceneBridge.gridOf(volume_node).ijk_to_ras
-            surface = await asyncio.get_running_loop().run_in_executor(
-                self._thread, surface_of, voxels.mask, ijk_to_local
-            )
-            if node is not self._workspace.segmentation_node or identifier not in self._workspace.segment_ids:
-                return
-            self._made[identifier] = stamp
-            segmentation = node.GetSegmentation()
-            segmentation.GetSegment(identifier).AddRepresentation(_CLOSED_SURFACE, surface)
-            segmentation.InvokeEvent(vtkSegmentation.RepresentationModified, identifier)
-        self._shown_changed()
+            try:
+                await self._make_one(identifier)
+            except MemSegError as error:
+                logger.warning("No surface of a segment: %s", error)
+
+    async def _make_one(self, identifier: str) -> None:
+        key, node, volume_node = self._key(identifier), self._workspace.segmentation_node, self._workspace.volume_node
+        stamp = SceneBridge.segmentStamp(node, identifier)
+        if key in self._surfaces and self._surfaces[key].stamp == stamp:
+            return
+        voxels = SceneBridge.readSegment(node, identifier, volume_node)
+        ijk_to_ras = SceneBridge.gridOf(volume_node).ijk_to_ras
+        loop = asyncio.get_running_loop()
+        polygons = await loop.run_in_executor(self._thread, lambda: surface_of(voxels.mask(), ijk_to_ras))
+        if node is not self._workspace.segmentation_node or identifier not in self._workspace.segment_ids:
+            return
+        is_first = not self._surfaces
+        if key not in self._surfaces:
+            self._surfaces[key] = _Surface(self._add_node(), stamp)
+        self._surfaces[key].stamp = stamp
+        self._surfaces[key].node.SetAndObservePolyData(polygons)
+        self._follow_rows()
+        if is_first and polygons.GetNumberOfPoints():
+            self._first_made()
+
+    def _add_node(self) -> vtkMRMLModelNode:
+        node = self._scene.AddNewNodeByClass("vtkMRMLModelNode", "Surface")
+        node.SetSaveWithScene(False)
+        node.CreateDefaultDisplayNodes()
+        display = node.GetDisplayNode()
+        display.SetSaveWithScene(False)
+        display.SetVisibility2D(False)
+        display.SetSpecular(0.25)
+        display.SetPower(20)
+        return node
 
 
-def surface_of(read_mask: Callable[[], np.ndarray], ijk_to_local: np.ndarray) -> vtkPolyData:
-    """Smooth closed surface of a (K, J, I) uint8 mask, in mm of the segmentation's own frame; empty where the mask is.
+def surface_of(mask_kji: np.ndarray, ijk_to_ras: np.ndarray) -> vtkPolyData:
+    """Smooth closed surface, in world mm, of a (K, J, I) uint8 mask; empty where the mask is.
 
     VTK gives up Python's lock while a filter runs, so the event loop goes on meanwhile.
     """
-    mask = read_mask()
-    box = Box.of_mask(mask)
+    box = Box.of_mask(mask_kji)
     if box.is_empty:
         return vtkPolyData()
     step = int(np.ceil((box.size / _LARGEST_VOX) ** (1 / 3)))
-    crop = np.pad(mask[box.slices][::step, ::step, ::step], 1)
+    crop = np.pad(mask_kji[box.slices][::step, ::step, ::step], 1)
     image = vtkImageData()
     image.SetDimensions(*reversed(crop.shape))
     image.SetSpacing(step, step, step)
     image.SetOrigin(*(start - step for start in reversed(box.start_kji)))
-    scalars = numpy_to_vtk(crop.reshape(-1), deep=False)
-    image.GetPointData().SetScalars(scalars)
+    image.GetPointData().SetScalars(numpy_to_vtk(crop.reshape(-1), deep=False))
     edges = vtkFlyingEdges3D()
     edges.SetInputData(image)
     edges.SetValue(0, 0.5)
@@ -122,7 +159,7 @@ def surface_of(read_mask: Callable[[], np.ndarray], ijk_to_local: np.ndarray) ->
     smooth.NonManifoldSmoothingOn()
     smooth.NormalizeCoordinatesOn()
     place = vtkTransformPolyDataFilter()
-    place.SetTransform(_transform(ijk_to_local))
+    place.SetTransform(_transform(ijk_to_ras))
     place.SetInputConnection(smooth.GetOutputPort())
     normals = vtkPolyDataNormals()
     normals.SetInputConnection(place.GetOutputPort())
@@ -134,16 +171,9 @@ def surface_of(read_mask: Callable[[], np.ndarray], ijk_to_local: np.ndarray) ->
     return surface
 
 
-def _transform(ijk_to_local: np.ndarray) -> vtkTransform:
-    matrix = vtkMatrix4x4()
-    matrix.DeepCopy(np.asarray(ijk_to_local).ravel().tolist())
+def _transform(matrix: np.ndarray) -> vtkTransform:
+    elements = vtkMatrix4x4()
+    elements.DeepCopy(np.asarray(matrix).ravel().tolist())
     transform = vtkTransform()
-    transform.SetMatrix(matrix)
+    transform.SetMatrix(elements)
     return transform
-
-
-def _to_local(node: vtkMRMLSegmentationNode) -> np.ndarray:
-    """(4, 4), world mm to the frame below the node's parent transforms."""
-    matrix = vtkMatrix4x4()
-    vtkMRMLTransformNode.GetMatrixTransformBetweenNodes(None, node.GetParentTransformNode(), matrix)
-    return np.array([[matrix.GetElement(row, column) for column in range(4)] for row in range(4)])

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import slicer
-import vtk
 from fakes import BlockSegmenter
+from scenes import vtkMatrix
 from trame_slicer.core import SlicerApp
 
 from memseg import build, catalog
@@ -21,7 +21,10 @@ from MemSegSlicerLib.Worker import MainQueue, Worker
 
 @pytest.fixture(scope="session")
 def slicerApp() -> SlicerApp:
-    return SlicerApp()
+    """slicer.util, which the tests (not the code they test) read segments with, finds the scene where Slicer puts it."""
+    app = SlicerApp()
+    slicer.mrmlScene = app.scene
+    return app
 
 
 @pytest.fixture
@@ -101,9 +104,3 @@ def addTransform(scene: slicer.vtkMRMLScene) -> Callable[[np.ndarray], slicer.vt
         return node
 
     return add
-
-
-def vtkMatrix(numbers: np.ndarray) -> vtk.vtkMatrix4x4:
-    matrix = vtk.vtkMatrix4x4()
-    matrix.DeepCopy(np.asarray(numbers, dtype=np.float64).ravel())
-    return matrix

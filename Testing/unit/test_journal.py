@@ -54,6 +54,21 @@ def test_a_resumed_session_goes_on_in_the_same_journal(tmp_path):
     assert [line["do"] for line in lines[1:]] == ["add", "reset"]
 
 
+def test_a_journal_begun_in_the_middle_of_a_session_holds_what_came_before(tmp_path):
+    session = memseg.new_session(blob_volume(), "geodesic")
+    session.add(Click((10, 12, 14)))
+    session.add(Click((10, 12, 20)))
+    session.undo()
+    session.keep_journal(Journal.begin(tmp_path / "j", session.volume, session.model, memory=True))
+    session.add(Click((4, 12, 14), positive=False))
+    resumed = memseg.resume_session(tmp_path / "j", blob_volume())
+    for each in (session, resumed):
+        each.undo()
+    assert np.array_equal(resumed.mask_kji, session.mask_kji) and resumed.mask_kji.any()
+    resumed.undo()
+    assert not resumed.mask_kji.any() and not resumed.can_undo
+
+
 def test_a_line_cut_short_is_left_out_and_written_over(tmp_path):
     session = begun(tmp_path / "j")
     session.add(Click((10, 12, 14)))
@@ -80,7 +95,7 @@ for n in range(1000):
 
 def test_killing_the_program_loses_at_most_the_prompt_in_flight(tmp_path):
     unit = Path(__file__).parent
-    program = PROGRAM.format(tests=str(unit.parent), unit=str(unit), journal=str(tmp_path / "j"))
+    program = PROGRAM.format(tests=str(unit.parent / "parts"), unit=str(unit), journal=str(tmp_path / "j"))
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
         for line in process.stdout:
             if int(line) == 5:
@@ -144,6 +159,8 @@ def test_what_is_no_journal_is_a_sentence(tmp_path, content):
     [
         b'{"do":"dance"}\n',
         b'{"do":"undo"}\n',
+        b'{"do":"restore","session":"abc"}\n',
+        b'{"do":"restore","session":"AAAA"}\n',
         b'{"do":"add","prompt":{"kind":"click"}}\n',
         b'{"do":"remove","index":5}\n',
     ],

@@ -1,0 +1,253 @@
+"""The application, composed: trame-slicer's scene, views and tools on one side, the controller of MemSegSlicerLib on the
+other, and the page between them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from memseg.errors import FileError
+from memseg.files import ending
+from MemSegSlicerLib.Controller import Controller, SessionState
+from MemSegSlicerLib.Worker import Worker
+from trame_server import Server
+from trame_slicer.core import SlicerApp
+
+from . import tools, windowing
+from .actions import Actions
+from .documents import SAMPLE, Documents
+from .layout import DOWNLOAD, MODULE, build_layout
+from .markers import PromptMarkers
+from .notices import Notices
+from .page_state import page_of
+from .prompting import Prompting
+from .segments import Segments
+from .server import Transfers
+from .surfaces import Surfaces
+from .tabs import Tabs
+from .tools import PromptTool
+from .views import FourUpViews
+from .workspace import Workspace
+
+logger = logging.getLogger(__name__)
+
+
+class Application:
+    """One scene, one controller, one page. Make it inside a running event loop and keep a reference to it."""
+
+    def __init__(self, server: Server, transfers: Transfers, model: str | None = None, device: str = "auto") -> None:
+        loop = asyncio.get_running_loop()
+        self._server = server
+        self._transfers = transfers
+        self._tasks: set[asyncio.Task] = set()  # the event loop itself holds tasks weakly
+        self._page = page_of(server)
+        self._notices = Notices(server, self._page)
+        self._slicer = SlicerApp()
+        scene = self._slicer.scene
+        self._views = FourUpViews(server, self._slicer, self._page)
+        self._worker = Worker(loop.call_soon_threadsafe)
+        self._controller = Controller(scene, self._worker, model, device)
+        self._workspace = Workspace(scene)
+        self._surfaces = Surfaces(scene, self._workspace, self._show_first_surface)
+        self._segments = Segments(self._page, self._workspace, self._controller, self._on_segments_changed)
+        self._prompting = Prompting(
+            self._page, self._controller, self._segments, PromptMarkers(scene), self._notices, self._views.jump_to
+        )
+        self._documents = Documents(
+            server,
+            self._slicer,
+            self._page,
+            self._workspace,
+            self._controller,
+            self._notices,
+            opened=self._on_opened,
+            segments_added=self._segments.refresh,
+        )
+        self._tool = self._connect_tool()
+        self._controller.addListener(self._on_session_changed)
+        self._build_page()
+
+    async def open(self, path: Path) -> None:
+        """Open a file; what is wrong with it becomes a sentence on the page."""
+        with self._server.state:
+            await self._notices.guarded(self._documents.open)(path)
+
+    def close(self) -> None:
+        """Wait for the running job and let everything go."""
+        self._surfaces.close()
+        self._controller.cleanup()
+        self._worker.close()
+
+    # -- composition -------------------------------------------------------------------------------------------------
+
+    def _connect_tool(self) -> PromptTool:
+        editor = self._slicer.segmentation_editor
+        editor.register_effect_type(PromptTool)
+        tool = editor.get_effect(PromptTool)
+        guarded = self._notices.guarded
+        self._slots = (  # signals hold their receivers weakly
+            guarded(self._prompting.draw),
+            guarded(self._views.jump_to),
+            guarded(self._drag_window),
+            self._notices.complain,
+        )
+        for signal, slot in zip((tool.stroke_drawn, tool.jump_asked, tool.window_dragged, tool.refused), self._slots):
+            signal.connect(slot)
+        name = self._page.name
+        self._page.bind_changes({(name.tool, name.positive, name.brush_mm): self._set_tool})
+        return tool
+
+    def _build_page(self) -> None:
+        self._server.enable_module(MODULE)
+        self._server.state.trame__title = "MemSegSlicer"
+        tabs = Tabs(self._page)
+        plain = {
+            "undo": self._prompting.undo,
+            "redo": self._prompting.redo,
+            "reset": self._prompting.reset,
+            "type_words": self._prompting.type,
+            "show_prompt": self._prompting.show,
+            "remove_prompt": self._prompting.remove,
+            "add_segment": self._segments.add,
+            "choose_segment": self._segments.choose,
+            "toggle_segment": self._segments.toggle,
+            "edit_segment": self._segments.begin_edit,
+            "finish_segment": self._segments.finish_edit,
+            "ask_delete_segment": self._segments.ask_delete,
+            "delete_segment": self._segments.delete,
+            "open_path": lambda: self._start(self._documents.ask_open, self._page.data.open_path),
+            "open_sample": lambda: self._start(self._documents.ask_open, SAMPLE),
+            "open_waiting": lambda: self._start(self._documents.open_waiting),
+            "uploaded": lambda batch: self._start(self._open_upload, batch),
+            "upload_failed": self._notices.complain,
+            "save_path": lambda: self._start(self._documents.save, self._page.data.save_path),
+            "download": lambda kind: self._start(self._download, kind),
+            "choose_window": self._choose_window,
+            "toggle_surface": self._toggle_surface,
+            "fit": self._views.fit,
+            "toggle_theme": self._toggle_theme,
+            "claim": tabs.claim,
+            "shortcut": self._press,
+        }
+        self._actions = Actions(**{name: self._notices.guarded(action) for name, action in plain.items()})
+        for name in plain:
+            self._server.controller.trigger(name)(getattr(self._actions, name))
+        self._layout = build_layout(self._server, self._page, self._actions, self._views.layouts, tabs)
+
+    def _start(self, work: Callable[..., Any], *arguments: object) -> None:
+        """Let async work run beside the page, which would otherwise wait for it."""
+
+        async def run() -> None:
+            await self._notices.guarded(work)(*arguments)
+            self._server.state.flush()
+
+        task = asyncio.get_running_loop().create_task(run())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # -- what happens ------------------------------------------------------------------------------------------------
+
+    def _on_opened(self) -> None:
+        """Another image is in the workspace."""
+        volume, node = self._workspace.volume, self._workspace.volume_node
+        editor = self._slicer.segmentation_editor
+        editor.set_active_segmentation(self._workspace.segmentation_node, node)
+        editor.set_active_effect(self._tool)
+        self._surfaces.forget()
+        self._views.show(node)
+        data = self._page.data
+        data.has_image = True
+        data.image_name = node.GetName()
+        data.image_summary = summary_words(volume.shape_kji, volume.grid.spacing_kji_mm)
+        self._choose_window(windowing.first_choice(volume))
+        self._segments.refresh()
+        self._suggest_names(node.GetName())
+
+    def _on_segments_changed(self) -> None:
+        self._surfaces.refresh()
+        self._views.render()
+
+    def _on_session_changed(self, state: SessionState) -> None:
+        with self._server.state:
+            self._prompting.show_state(state)
+        if not state.busy:
+            self._surfaces.refresh()
+
+    def _set_tool(self, tool: str, positive: bool, brush_mm: float) -> None:
+        self._tool.tool = tool if tool in tools.TOOLS else tools.NAVIGATE
+        self._tool.positive = bool(positive)
+        self._tool.brush_mm = float(brush_mm)
+
+    def _drag_window(self, right_px: float, up_px: float) -> None:
+        window = windowing.drag(self._workspace.volume_node, self._workspace.volume, right_px, up_px)
+        self._show_window("own", *window)
+
+    def _choose_window(self, choice: str) -> None:
+        self._show_window(choice, *windowing.apply(self._workspace.volume_node, self._workspace.volume, choice))
+
+    def _show_window(self, choice: str, window: float, level: float) -> None:
+        self._page.data.window_preset = choice
+        self._page.data.window = f"W {window:.4g} L {level:.4g}"
+
+    def _toggle_surface(self) -> None:
+        self._page.data.surface_shown = not self._page.data.surface_shown
+        self._surfaces.show(self._page.data.surface_shown)
+        self._views.render()
+
+    def _show_first_surface(self) -> None:
+        for view in self._slicer.view_manager.get_threed_views():
+            view.reset_view()
+
+    def _toggle_theme(self) -> None:
+        self._page.data.dark = not self._page.data.dark
+
+    def _suggest_names(self, image_name: str) -> None:
+        folder = Path.cwd()
+        if not self._page.data.open_path:
+            self._page.data.open_path = f"{folder}/"
+        self._page.data.save_path = str(folder / f"{image_name}.seg.nrrd")
+
+    async def _open_upload(self, batch: str) -> None:
+        """Open what was uploaded; the copy goes when its voxels are in memory."""
+        await self._documents.ask_open(self._transfers.batch(batch))
+        if not self._page.data.discard_shown:
+            self._transfers.drop_batch(batch)
+
+    async def _download(self, kind: str) -> None:
+        stem = Path(self._page.data.image_name or "MemSeg").name
+        path, address = self._transfers.offer(f"{stem.removesuffix(ending(Path(stem)))}{kind}")
+        await self._documents.write(path)
+        self._server.js_call(DOWNLOAD, "exec", address)
+        self._notices.say(f"Downloading {path.name}.")
+
+    def _press(self, key: str) -> None:
+        """A keyboard shortcut, by the name that page.js gives it."""
+        data = self._page.data
+        if key in tools.TOOLS:
+            data.tool = key
+        elif key in ("positive", "negative"):
+            data.positive = key == "positive"
+        elif key in ("undo", "redo"):
+            getattr(self._prompting, key)()
+        elif key == "remove":
+            self._prompting.remove_last()
+        elif key == "fit":
+            self._views.fit()
+        elif key == "open":
+            data.open_shown = True
+        elif key == "save":
+            data.save_shown = data.has_image
+        elif key == "help":
+            data.help_shown = True
+        else:
+            raise FileError(f"The key '{key}' means nothing here.")
+
+
+def summary_words(shape_kji: tuple[int, int, int], spacing_kji_mm: tuple[float, float, float]) -> str:
+    sizes = " × ".join(str(size) for size in reversed(shape_kji))
+    spacings = " × ".join(f"{spacing:.3g}" for spacing in reversed(np.asarray(spacing_kji_mm)))
+    return f"{sizes} · {spacings} mm"

@@ -1,0 +1,56 @@
+"""`memseg app` and `memseg demo`: what the command line shows of the browser shell. Imports of VTK wait until it runs."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import webbrowser
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+logger = logging.getLogger(__name__)
+
+_IMAGE = "An image, a DICOM folder or a Slicer scene to open; the bundled abdomen CT where none is given."
+
+
+def app(
+    image: Annotated[Optional[Path], typer.Argument(help=_IMAGE)] = None,
+    host: Annotated[str, typer.Option(help="Address to serve on; others than loopback let your network in.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port; 0 takes 8080, or the next one that is free.")] = 0,
+    model: Annotated[Optional[str], typer.Option(help="Model to start with.")] = None,
+    device: Annotated[str, typer.Option(help="Where models run: auto, cpu or cuda.")] = "auto",
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser where there is one.")] = True,
+) -> None:
+    """Segment in the browser: four views, clicks, corrections, undo."""
+    from memseg.errors import MemSegError
+
+    from .run import run
+
+    try:
+        run(image, host, port, model, device, lambda address: _announce(address, browser))
+    except MemSegError as error:
+        typer.secho(str(error), fg=typer.colors.RED, err=True)
+        raise typer.Exit(1) from None
+
+
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")] = Path("demo"),
+) -> None:
+    """Segment the bundled CT without a person, and write the result with pictures."""
+    from .demo import run
+
+    run(output)
+
+
+def _announce(address: str, open_browser: bool) -> None:
+    typer.echo(f"MemSegSlicer is at {address} (Ctrl-C stops it)")
+    sys.stdout.flush()
+    if open_browser and _has_display():
+        webbrowser.open(address)
+
+
+def _has_display() -> bool:
+    return os.name == "nt" or sys.platform == "darwin" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
