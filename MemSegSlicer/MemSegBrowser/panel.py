@@ -148,7 +148,7 @@ def _build_segments(page: Page, actions: Actions) -> None:
                     classes="ms-eye",
                 )
                 _icon("mdi-delete-outline", "Delete", (actions.ask_delete_segment, "[row.identifier]"), classes="ms-delete")
-            Div("No segment yet.", v_if=(f"!{name.segments.length}",), classes="ms-hint px-2 py-1")
+            Div("No segment yet.", v_if=(f"!{name.segments}.length",), classes="ms-hint px-2 py-1")
 
 
 def _build_prompts(page: Page, actions: Actions) -> None:
@@ -172,7 +172,7 @@ def _build_prompts(page: Page, actions: Actions) -> None:
                 _icon("mdi-close", "Delete this prompt", (actions.remove_prompt, "[row.index]"), classes="ms-remove-prompt")
             Div(
                 "Clicks, boxes and strokes appear here; click one to go to it.",
-                v_if=(f"!{name.prompts.length}",),
+                v_if=(f"!{name.prompts}.length",),
                 classes="ms-hint px-2 py-1",
             )
 

@@ -42,7 +42,7 @@ def build_toolbar(page: Page, actions: Actions) -> None:
             "Reset: empty this segment and its prompts",
             "mdi-restart",
             actions.reset,
-            disabled=(f"!{name.prompts.length}",),
+            disabled=(f"!{name.prompts}.length",),
             classes="ms-reset",
         )
         VDivider(vertical=True, classes="mx-2 my-3")

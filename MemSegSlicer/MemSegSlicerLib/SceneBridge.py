@@ -95,9 +95,10 @@ class SegmentVoxels:
             mask[inVolume.slices] = self.values[here.slices] == self.label
             return mask
         region = _boxThrough(np.linalg.inv(self.volumeToLattice), extent).clipped(self.shape_kji)
+        ours = self.values == self.label
         for k in range(region.start_kji[0], region.stop_kji[0]):
             plane = Box((k, *region.start_kji[1:]), (k + 1, *region.stop_kji[1:]))
-            mask[plane.slices] = _sampled(self.values == self.label, extent, self.volumeToLattice, plane)
+            mask[plane.slices] = _sampled(ours, extent, self.volumeToLattice, plane)
         return mask
 
 
@@ -274,12 +275,15 @@ def _wholeShift(volumeToLattice: np.ndarray) -> tuple[int, int, int] | None:
 def _linesUp(volumeToLattice: np.ndarray) -> bool:
     """Whether every mask survives the way to the lattice and back.
 
-    It does where the lattice point nearest to a voxel's centre lies less than half a voxel away along each of the
-    volume's axes: always on the same lattice, and on a finer one (half the sum over the lattice's axes of their lengths
-    in voxels bounds that distance).
+    It does where both have the same voxels (perhaps with axes in another order), and where the lattice point nearest to a
+    voxel's centre always lies less than half a voxel away along each of the volume's axes: half the sum over the
+    lattice's axes of their lengths in voxels bounds that distance.
     """
+    whole = np.rint(volumeToLattice)
+    rest = np.abs(volumeToLattice - whole)
+    sameVoxels = rest[:, :3].max() < 1e-4 and rest[:, 3].max() < 0.1 and np.all(np.abs(whole[:3, :3]).sum(axis=0) == 1)
     reach = 0.5 * np.abs(np.linalg.inv(volumeToLattice[:3, :3])).sum(axis=1)
-    return _wholeShift(volumeToLattice) is not None or bool(np.all(reach < 0.5))
+    return bool(sameVoxels or np.all(reach < 0.5))
 
 
 def _checkLinesUp(volumeToLattice: np.ndarray) -> None:

@@ -21,10 +21,7 @@ from MemSegSlicerLib.Worker import MainQueue, Worker
 
 @pytest.fixture(scope="session")
 def slicerApp() -> SlicerApp:
-    """slicer.util, which the tests (not the code they test) read segments with, finds the scene where Slicer puts it."""
-    app = SlicerApp()
-    slicer.mrmlScene = app.scene
-    return app
+    return SlicerApp()
 
 
 @pytest.fixture

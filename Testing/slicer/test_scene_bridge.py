@@ -7,7 +7,7 @@ import pytest
 import slicer
 import vtk
 from fakes import box_mask, turned_grid
-from scenes import vtkMatrix
+from scenes import editAsSlicerDoes, slicersMask, vtkMatrix
 
 from memseg.errors import GeometryError, SessionError, VolumeError
 from memseg.geometry import Box, Grid
@@ -25,10 +25,6 @@ SHAPE = GRID.shape_kji
 def changeTo(mask: np.ndarray, before: np.ndarray | None = None) -> MaskChange:
     before = np.zeros_like(mask) if before is None else before
     return MaskChange.between(before, Box.of_shape(mask.shape), mask)
-
-
-def slicersMask(segmentationNode, segmentId: str, volumeNode) -> np.ndarray:
-    return slicer.util.arrayFromSegmentBinaryLabelmap(segmentationNode, segmentId, volumeNode)
 
 
 def labelmapOf(segmentationNode, segmentId: str) -> slicer.vtkOrientedImageData:
@@ -134,7 +130,7 @@ class TestWritingIntoASegment:
 
     def test_voxels_painted_by_hand_outside_the_change_stay(self, volumeNode, segmentationNode):
         segmentId = SceneBridge.addSegment(segmentationNode, "liver")
-        slicer.util.updateSegmentBinaryLabelmapFromArray(NEIGHBOUR, segmentationNode, segmentId, volumeNode)
+        editAsSlicerDoes(segmentationNode, segmentId, volumeNode, NEIGHBOUR)
         SceneBridge.writeChange(segmentationNode, segmentId, volumeNode, changeTo(BLOCK))
         assert np.array_equal(slicersMask(segmentationNode, segmentId, volumeNode), BLOCK | NEIGHBOUR)
 

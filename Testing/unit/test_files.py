@@ -104,7 +104,7 @@ def test_images_that_are_no_scalar_volume_are_refused_with_what_to_do(tmp_path):
     cases = [
         (written(tmp_path / "flat.png", np.zeros((4, 5), np.uint8)), "single 2D picture"),
         (written(tmp_path / "flat.nii", np.zeros((4, 5), np.int16)), "single 2D picture"),
-        (written(tmp_path / "colour.nrrd", np.zeros((3, 4, 5, 3), np.uint8), vector=True), "3 values in each voxel"),
+        (written(tmp_path / "colour.nrrd", np.zeros((3, 4, 5, 3), np.uint8), vector=True), "3 values a voxel"),
         (written(tmp_path / "series.nii.gz", np.zeros((5, 3, 4, 6), np.int16)), "5 time points"),
         (written(tmp_path / "even.nii", np.full((3, 4, 5), 7, np.int16)), "same value"),
         (written(tmp_path / "nan.nrrd", np.full((3, 4, 5), np.nan, np.float32)), "not numbers"),
