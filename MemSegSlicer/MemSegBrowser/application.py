@@ -17,7 +17,7 @@ from MemSegSlicerLib.Worker import Worker
 from trame_server import Server
 from trame_slicer.core import SlicerApp
 
-from . import tools, windowing
+from . import tools, vtk_log, windowing
 from .actions import Actions
 from .documents import SAMPLE, Documents
 from .layout import DOWNLOAD, MODULE, build_layout
@@ -46,7 +46,9 @@ class Application:
         self._tasks: set[asyncio.Task] = set()  # the event loop itself holds tasks weakly
         self._page = page_of(server)
         self._notices = Notices(server, self._page)
+        vtk_log.quieten()
         self._slicer = SlicerApp()
+        vtk_log.forward()
         scene = self._slicer.scene
         self._views = FourUpViews(server, self._slicer, self._page)
         self._worker = Worker(loop.call_soon_threadsafe)

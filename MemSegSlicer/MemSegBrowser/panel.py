@@ -67,14 +67,14 @@ def _build_tools(page: Page) -> None:
                     VIcon(icon, size=22)
                     VTooltip(title, activator="parent", location="bottom")
         drawing = f"!['{tools.NAVIGATE}', '{tools.WINDOW}'].includes({name.tool})"
-        with Div(v_show=(drawing,), classes="d-flex align-center mt-2"):
+        with Div(v_if=(drawing,), classes="d-flex align-center mt-2"):
             with VBtnToggle(
                 v_model=(name.positive,), mandatory=True, density="compact", variant="outlined", divided=True, style="height: 30px;"
             ):
-                with VBtn(value=(True,), size="small", color="success", classes="ms-positive text-none"):
+                with VBtn(value=("true",), size="small", color="success", classes="ms-positive text-none"):
                     VIcon("mdi-plus", size=16, start=True)
                     Span("Add")
-                with VBtn(value=(False,), size="small", color="error", classes="ms-negative text-none"):
+                with VBtn(value=("false",), size="small", color="error", classes="ms-negative text-none"):
                     VIcon("mdi-minus", size=16, start=True)
                     Span("Remove")
             Span("Ctrl or Shift inverts", classes="ms-hint ml-3")
@@ -90,7 +90,7 @@ def _build_tools(page: Page) -> None:
 
 
 def _slider(page: Page, model: str, tool: str, title: str, limits: tuple[float, float, float], words: str) -> None:
-    with Div(v_show=(f"{page.name.tool} === '{tool}'",), classes="d-flex align-center mt-1"):
+    with Div(v_if=(f"{page.name.tool} === '{tool}'",), classes="d-flex align-center mt-1"):
         Span(title, classes="ms-hint", style="width: 84px; flex: none;")
         VSlider(
             v_model=(model,),
@@ -165,7 +165,7 @@ def _build_prompts(page: Page, actions: Actions) -> None:
                 click=(actions.show_prompt, "[row.index]"),
             ):
                 VIcon(
-                    (f"{_PROMPT_ICONS}[row.kind]",), size=17, color=("row.positive ? 'success' : 'error'",)
+                    icon=(f"{_PROMPT_ICONS}[row.kind]",), size=17, color=("row.positive ? 'success' : 'error'",)
                 )
                 Span("{{ row.number }}", classes="ms-hint", style="min-width: 16px;")
                 Div("{{ row.title }}", classes="ms-row-text")
@@ -229,5 +229,5 @@ def _icon(icon: str | tuple[str], title: str, click: Action | tuple, size: int =
         v_on_click_stop=click,
         classes=f"ms-icon {classes}",
     ):
-        VIcon(icon, size=size)
+        VIcon(icon=icon, size=size)
         VTooltip(title, activator="parent", location="bottom")

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from memseg import catalog
 from memseg.errors import PromptError, SessionError
+from memseg.memory.interaction import CAPACITY
 from memseg.prompts import Prompt, Text
 from memseg.volume import Volume
 from MemSegSlicerLib import PromptTools
@@ -125,7 +126,7 @@ class Prompting:
         data = self._page.data
         data.prompts = prompt_rows(state)
         data.model = state.model
-        data.memory_count, data.memory_capacity = state.memoryCount, state.memoryCapacity
+        data.memory_count, data.memory_capacity = state.memoryCount, state.memoryCapacity or CAPACITY
         data.can_undo, data.can_redo, data.busy = state.canUndo, state.canRedo, state.busy
         data.timing = "" if state.milliseconds is None else f"{state.milliseconds:.0f} ms"
         volume = self._controller.volume

@@ -126,7 +126,8 @@ class Surfaces:
         display = node.GetDisplayNode()
         display.SetSaveWithScene(False)
         display.SetVisibility2D(False)
-        display.SetSpecular(0.25)
+        display.SetDiffuse(0.8)
+        display.SetSpecular(0.2)
         display.SetPower(20)
         return node
 

@@ -26,7 +26,7 @@ def build_toolbar(page: Page, actions: Actions) -> None:
     name = page.name
     with VAppBar(density="compact", flat=True, border="b", height=46):
         VIcon("mdi-brain", classes="ml-3 mr-2", color="primary")
-        Span("MemSegSlicer", classes="font-weight-medium mr-4")
+        Span("MemSegSlicer", classes="ms-product font-weight-medium mr-4")
         _button("Open (Ctrl+O)", "mdi-folder-open-outline", f"{name.open_shown} = true", classes="ms-open")
         _button(
             "Save (Ctrl+S)",
@@ -60,7 +60,7 @@ def build_toolbar(page: Page, actions: Actions) -> None:
         )
         VSpacer()
         Span("{{ %s }}" % name.image_name, classes="ms-image-name text-body-2 mr-2", style="opacity: .8;")
-        Span("{{ %s }}" % name.image_summary, classes="text-caption mr-3", style="opacity: .55;")
+        Span("{{ %s }}" % name.image_summary, classes="ms-summary text-caption mr-3")
         _button("Keys and mouse (H)", "mdi-help-circle-outline", f"{name.help_shown} = true")
         _button("Light or dark", "mdi-theme-light-dark", actions.toggle_theme, classes="ms-theme mr-1")
 
@@ -73,7 +73,7 @@ def build_status_line(page: Page) -> None:
                 v_if=(f"{name.busy} || {name.opening} || {name.saving}",), indeterminate=True, size=14, width=2
             )
             VIcon(
-                (f"{name.sentence_is_error} ? 'mdi-alert-circle' : 'mdi-information-outline'",),
+                icon=(f"{name.sentence_is_error} ? 'mdi-alert-circle' : 'mdi-information-outline'",),
                 v_else=True,
                 size=15,
                 color=(f"{name.sentence_is_error} ? 'error' : undefined",),

@@ -32,6 +32,7 @@ from .Worker import Worker
 
 log = logging.getLogger(__name__)
 
+_PAUSE_SECONDS = 0.5  # without a click; then sessions are stored and surfaces made again
 _UNEXPECTED = "Something unexpected went wrong and the mask was left as it is; the log says more."
 
 
@@ -63,7 +64,12 @@ class _Record:
     milliseconds: float | None = None
     restorable: bool = True  # a stored session may be tried
     unsaved: bool = False
+    storing: bool = False
     gone: bool = False
+
+
+def _bytesOf(record: _Record) -> bytes:
+    return record.session.to_bytes()
 
 
 @dataclass(frozen=True, eq=False)
@@ -332,19 +338,23 @@ class Controller:
         self._tell()
 
     def _tidy(self) -> None:
-        """With nothing else to do: sessions into the scene, surfaces after their masks."""
+        """With nothing else to do: sessions into the scene, surfaces after their masks. Both wait for a pause, so that
+        the next click need not wait for them."""
         for record in self._records.values():
-            if record.unsaved and record.session is not None:
-                record.unsaved = False
-                self._worker.submit(record.session.to_bytes, partial(self._store, record), self._tidyFailed)
+            if record.unsaved and not record.storing:
+                record.storing = True
+                store, failed = partial(self._store, record), partial(self._storeFailed, record)
+                self._worker.whenIdle(_PAUSE_SECONDS, partial(_bytesOf, record), store, failed)
         if any(SceneBridge.hasSurface(self._nodeOf(node), segment) for node, segment in self._stale):
-            self._worker.submit(lambda: None, lambda _: self._refreshSurfaces(), self._tidyFailed)
+            self._worker.whenIdle(_PAUSE_SECONDS, lambda: None, lambda _: self._refreshSurfaces(), log.error)
 
     def _store(self, record: _Record, data: bytes) -> None:
+        record.storing = record.unsaved = False
         if self._isThere(record):
             self._sceneState.storeSession(record.key, data)
 
-    def _tidyFailed(self, error: Exception) -> None:
+    def _storeFailed(self, record: _Record, error: Exception) -> None:
+        record.storing = False
         log.error("a session could not be put into the scene", exc_info=error)
 
     def _refreshSurfaces(self) -> None:

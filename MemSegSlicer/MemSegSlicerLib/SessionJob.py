@@ -11,7 +11,7 @@ import numpy as np
 
 import memseg
 from memseg.errors import MemSegError
-from memseg.geometry import Grid
+from memseg.geometry import Box, Grid
 from memseg.prompts import MaskPrompt
 from memseg.segmenters.base import Numbered
 from memseg.session import Session
@@ -99,7 +99,7 @@ class SessionJob:
             volume = self.image.volume()
             session = self._sessionOn(volume)
             if self.edited is not None:
-                takeEdit(session, self.edited.mask())
+                takeEdit(session, *self.edited.crop())
             change = self.act(session) if self.act is not None else None
         except MemSegError as error:
             failure = error
@@ -128,9 +128,13 @@ class SessionJob:
         return memseg.new_session(volume, model, self.device, journal=journal)
 
 
-def takeEdit(session: Session, mask_kji: np.ndarray) -> None:
-    """Let a mask that was edited outside the session enter it, as a prompt that can be undone; nothing where it is the same."""
-    prompt = MaskPrompt.from_mask(mask_kji)
-    whole = prompt.box.union(session.extent)
-    if not np.array_equal(mask_kji[whole.slices], session.mask_kji[whole.slices]):
-        session.add(prompt)
+def takeEdit(session: Session, box: Box, values: np.ndarray) -> None:
+    """Let a mask that was edited outside the session enter it as a prompt, which can be undone; nothing where it is equal.
+
+    values: uint8 0/1 at the box; outside it the mask is empty.
+    """
+    tight = Box.of_mask(values)
+    inside = tight.shifted(box.start_kji)
+    same = np.array_equal(values[tight.slices], session.mask_kji[inside.slices])
+    if not same or np.count_nonzero(session.mask_kji[session.extent.slices]) != np.count_nonzero(values):
+        session.add(MaskPrompt(session.volume.shape_kji, inside, values[tight.slices]))

@@ -34,6 +34,7 @@ class Worker:
     def __init__(self, post: Post) -> None:
         self._post = post
         self._tasks: deque[_Task] = deque()
+        self._whenIdle: deque[tuple[float, _Task]] = deque()
         self._finished: deque[Callable[[], None]] = deque()
         self._changed = threading.Condition()
         self._running = False
@@ -51,10 +52,20 @@ class Worker:
             if self._closed:
                 raise RuntimeError("The worker is closed.")
             self._tasks.append(_Task(job, done, failed))
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="MemSegWorker", daemon=True)
-                self._thread.start()
-            self._changed.notify_all()
+            self._start()
+
+    def whenIdle(
+        self,
+        seconds: float,
+        job: Callable[[], Result],
+        done: Callable[[Result], None],
+        failed: Callable[[Exception], None],
+    ) -> None:
+        """As `submit`, once no job has run or waited for so many seconds. Not counted as busy, and dropped by `close`."""
+        with self._changed:
+            if not self._closed:
+                self._whenIdle.append((seconds, _Task(job, done, failed)))
+                self._start()
 
     @property
     def busy(self) -> bool:
@@ -78,18 +89,24 @@ class Worker:
         with self._changed:
             self._closed = True
             self._tasks.clear()
+            self._whenIdle.clear()
             self._changed.notify_all()
             thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join()
 
+    def _start(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="MemSegWorker", daemon=True)
+            self._thread.start()
+        self._changed.notify_all()
+
     def _work(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._tasks or self._closed)
-                if self._closed:
+                task = self._nextTask()
+                if task is None:
                     return
-                task = self._tasks.popleft()
                 self._running = True
             outcome = _outcome(task)
             with self._changed:
@@ -98,6 +115,21 @@ class Worker:
             with self._changed:
                 self._running = False
                 self._changed.notify_all()
+
+    def _nextTask(self) -> _Task | None:
+        """Wait for the task that is due; None after `close`."""
+        idleSince = time.monotonic()
+        while not self._closed:
+            if self._tasks:
+                return self._tasks.popleft()
+            if not self._whenIdle:
+                self._changed.wait()
+                continue
+            due = idleSince + self._whenIdle[0][0] - time.monotonic()
+            if due <= 0:
+                return self._whenIdle.popleft()[1]
+            self._changed.wait(due)
+        return None
 
     def _deliverDue(self) -> int:
         """Hand out finished results, oldest first; returns how many. A failing receiver is logged, the others get theirs."""

@@ -41,15 +41,29 @@ def editAsSlicerDoes(
     slicer.util.updateVolumeFromArray(node, mask.astype(np.uint8))
     node.CopyOrientation(volumeNode)
     node.SetAndObserveTransformNodeID(volumeNode.GetTransformNodeID())
-    image = Logic.CreateOrientedImageDataFromVolumeNode(node)
-    Logic.ApplyParentTransformToOrientedImageData(node, image)
-    inverse = vtk.vtkMatrix4x4()
-    transform = segmentationNode.GetParentTransformNode()
-    if transform is not None:
-        transform.GetMatrixTransformFromWorld(inverse)
-        toWorld = vtk.vtkMatrix4x4()
-        image.GetImageToWorldMatrix(toWorld)
-        vtk.vtkMatrix4x4.Multiply4x4(inverse, toWorld, toWorld)
-        image.SetImageToWorldMatrix(toWorld)
+    image = Logic.CreateOrientedImageDataFromVolumeNode(node, segmentationNode.GetParentTransformNode())
     assert Logic.SetBinaryLabelmapToSegment(image, segmentationNode, segmentId, Logic.MODE_REPLACE)
     scene.RemoveNode(node)
+
+
+def maskByPoints(
+    segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str, volumeNode: slicer.vtkMRMLVolumeNode
+) -> np.ndarray:
+    """The same as `slicersMask`, voxel by voxel through the nodes' own point transforms.
+
+    For parent transforms that differ: Slicer 5.11 exports those in the wrong order (a turn and a shift change places).
+    """
+    segment = segmentationNode.GetSegmentation().GetSegment(segmentId)
+    labelmap = segment.GetRepresentation(slicer.vtkSegmentationConverter.GetBinaryLabelmapRepresentationName())
+    toIndex, toPoint = vtk.vtkMatrix4x4(), vtk.vtkMatrix4x4()
+    labelmap.GetWorldToImageMatrix(toIndex)
+    volumeNode.GetIJKToRASMatrix(toPoint)
+    extent, mask = labelmap.GetExtent(), np.zeros(volumeNode.GetImageData().GetDimensions()[::-1], np.uint8)
+    for k, j, i in np.ndindex(*mask.shape):
+        world, local = [0.0] * 3, [0.0] * 3
+        volumeNode.TransformPointToWorld(toPoint.MultiplyPoint((i, j, k, 1))[:3], world)
+        segmentationNode.TransformPointFromWorld(world, local)
+        index = [round(value) for value in toIndex.MultiplyPoint((*local, 1))[:3]]
+        if all(extent[2 * axis] <= index[axis] <= extent[2 * axis + 1] for axis in range(3)):
+            mask[k, j, i] = labelmap.GetScalarComponentAsDouble(*index, 0) == segment.GetLabelValue()
+    return mask

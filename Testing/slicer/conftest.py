@@ -26,9 +26,16 @@ def slicerApp() -> SlicerApp:
 
 @pytest.fixture
 def scene(slicerApp: SlicerApp) -> Iterator[slicer.vtkMRMLScene]:
-    slicerApp.scene.Clear(False)
+    emptied(slicerApp.scene)
     yield slicerApp.scene
-    slicerApp.scene.Clear(False)
+    emptied(slicerApp.scene)
+
+
+def emptied(scene: slicer.vtkMRMLScene) -> None:
+    scene.Clear(False)  # leaves singletons
+    node = scene.GetSingletonNode("MemSegSlicer", "vtkMRMLScriptedModuleNode")
+    if node is not None:
+        scene.RemoveNode(node)
 
 
 @dataclass
@@ -50,9 +57,8 @@ def blocks(monkeypatch: pytest.MonkeyPatch) -> BlockSegmenter:
     segmenter = BlockSegmenter(reach=2)
     real = build.build
     monkeypatch.setattr(catalog, "_CARDS", (*catalog.cards(), BlockSegmenter.card))
-    monkeypatch.setattr(
-        "memseg.session.build", lambda name=None, device="auto": segmenter if name == "block" else real(name, device)
-    )
+    for place in ("memseg.session.build", "memseg.build.build"):
+        monkeypatch.setattr(place, lambda name=None, device="auto": segmenter if name == "block" else real(name, device))
     return segmenter
 
 

@@ -7,7 +7,7 @@ import pytest
 import slicer
 import vtk
 from fakes import box_mask, turned_grid
-from scenes import editAsSlicerDoes, slicersMask, vtkMatrix
+from scenes import editAsSlicerDoes, maskByPoints, slicersMask, vtkMatrix
 
 from memseg.errors import GeometryError, SessionError, VolumeError
 from memseg.geometry import Box, Grid
@@ -317,7 +317,7 @@ class TestOtherGeometries:
         if segmentations is not None:
             segmentationNode.SetAndObserveTransformNodeID(addTransform(segmentations).GetID())
         assert np.array_equal(self.roundTrip(segmentationNode, segmentId, volumeNode), BLOCK)
-        assert np.array_equal(slicersMask(segmentationNode, segmentId, volumeNode), BLOCK)
+        assert np.array_equal(maskByPoints(segmentationNode, segmentId, volumeNode), BLOCK)
 
     def test_a_segmentation_under_a_bending_transform_is_refused(self, scene, volumeNode, segmentationNode, segmentId):
         spline = vtk.vtkThinPlateSplineTransform()

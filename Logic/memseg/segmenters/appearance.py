@@ -11,6 +11,7 @@ from .region import Region
 
 COSTS = ("narrow", "middle", "middle, short", "edges", "edges and middle", "wide")
 _STEEPEST = 25.0
+_FEWEST_SEEDS = 27
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,18 +52,24 @@ def picture(region: Region, array_kji: np.ndarray) -> Picture:
     return Picture(region, smooth, np.sqrt(gradient), float(low), span)
 
 
-def appearance(view: Picture, seed_kji: np.ndarray) -> Appearance:
-    """Of the surroundings of a working voxel: 2.5 voxels for the object, 12 mm for noise and edges."""
+def appearance(view: Picture, seeds_kji: np.ndarray) -> Appearance:
+    """Of (N, 3) working voxels, at least one; a prompt of few is judged by the 2.5 voxels round its middle one.
+
+    Noise and edges come from the 12 mm round the middle voxel.
+    """
     spacing = np.asarray(view.region.spacing_kji_mm)
-    close = _window(seed_kji, np.ceil(2.5 * spacing.min() / spacing), view.smooth.shape)
-    wide = _window(seed_kji, np.ceil(12 / spacing), view.smooth.shape)
-    patch = view.smooth[close]
+    middle = seeds_kji[len(seeds_kji) // 2]
+    around = _window(middle, np.ceil(12 / spacing), view.smooth.shape)
+    if len(seeds_kji) < _FEWEST_SEEDS:
+        patch = view.smooth[_window(middle, np.ceil(2.5 * spacing.min() / spacing), view.smooth.shape)]
+    else:
+        patch = view.smooth[tuple(seeds_kji.T)]
     centre = float(np.median(patch))
     spread = 1.4826 * float(np.median(np.abs(patch - centre)))
-    around = view.smooth[wide]
-    steps = np.abs(np.diff(around, axis=2)) if around.shape[2] > 1 else np.zeros(1)
+    near = view.smooth[around]
+    steps = np.abs(np.diff(near, axis=2)) if near.shape[2] > 1 else np.zeros(1)
     noise = max(1.5 * float(np.median(steps)), 0.004 * view.span)
-    edge = max(float(np.median(view.gradient[wide])), 0.005 * view.span)
+    edge = max(float(np.median(view.gradient[around])), 0.005 * view.span)
     return Appearance(centre, spread, noise, edge)
 
 

@@ -1,7 +1,7 @@
-"""What speaks for and against each working voxel when a mask is corrected: one column of plain measures a voxel.
+"""What speaks for and against each working voxel when a mask is corrected: one row of plain measures a voxel.
 
-Positive and negative prompts compete by geodesic arrival; the mask before, its appearance, and the front that grows
-from the newest prompt inside what it contradicts complete the picture. A fitted quadratic form weighs them (scores.py).
+Positive and negative prompts compete by geodesic arrival; the mask before, its appearance, and how easily the newest
+prompt is reached inside what it contradicts complete the picture. Fitted quadratic forms weigh them (scores.py).
 """
 
 from __future__ import annotations
@@ -11,136 +11,127 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from .appearance import Appearance, Picture, appearance
+from .appearance import Appearance, Picture
 from .arrival import UNREACHED, arrival_times
-from .fronts import Fronts, fronts
 from .region import Region
 
 COLUMNS = (
-    "mask", "depth", "depth over click's", "edge to positive", "edge to negative", "edge competition",
-    "even to positive", "even to negative", "even competition", "edge to newest", "even to newest",
-    "mm to newest", "mm over click's depth", "mm to positive", "mm to negative", "unlike positive", "unlike negative",
-    "unlike newest", "mask's histogram", "its neighbourhood", "gradient", "edge within", "even within",
-    "front", "size", "positives", "negatives",
+    "mask before", "depth in it", "depth over the newest prompt's",
+    "edges to positive", "edges to negative", "edges, competition",
+    "evenness to positive", "evenness to negative", "evenness, competition",
+    "edges to newest", "evenness to newest",
+    "mm to newest", "mm to newest over its depth", "mm to positive", "mm to negative",
+    "unlike positive", "unlike negative", "unlike newest",
+    "mask's histogram", "mask's histogram, smoothed", "gradient",
+    "edges to newest in what it contradicts", "evenness to newest in what it contradicts",
+    "size of the mask", "positive prompts", "negative prompts",
 )  # fmt: skip
-_FAR = 12.0  # log time of what no prompt reaches
+_LATEST = 12.0  # log of the time at which what no prompt reaches counts as reached
 _STEEPEST = 25.0
+_WALL = np.float32(1e4)
+_FURTHEST_MM = 200.0
 _BINS = 48
+_MOST_POINTS = 64
 
 
 @dataclass(frozen=True, eq=False)
 class Seeds:
-    """Prompts on the working grid: (N, 3) voxels and appearances of the positive, the negative and the newest ones."""
+    """The prompts in a region: (N, 3) working voxels of the positive, the negative and the newest one, and how they look."""
 
     positive: np.ndarray
     negative: np.ndarray
     newest: np.ndarray
-    looks_positive: list[Appearance]
-    looks_negative: list[Appearance]
+    looks_positive: tuple[Appearance, ...]
+    looks_negative: tuple[Appearance, ...]
     look_newest: Appearance
     newest_is_positive: bool
 
 
-@dataclass(frozen=True, eq=False)
-class Evidence:
-    """table: (N, D) float32 in the order of COLUMNS, N working voxels in array order, the column "front" still zero.
+def gather(view: Picture, before: np.ndarray, seeds: Seeds) -> np.ndarray:
+    """(N, D) float32 in the order of COLUMNS, N working voxels in array order.
 
-    fronts: the candidates that grow from the newest prompt within what it contradicts, by edges and by evenness.
+    before: (K, J, I) float32, the part of each working voxel that was in the mask.
     """
-
-    table: np.ndarray
-    fronts: tuple[Fronts, Fronts]
-
-
-def gather(view: Picture, before: np.ndarray, seeds: Seeds) -> Evidence:
-    """before: (K, J, I) float32, the part of each working voxel that was in the mask."""
     region = view.region
-    width = _width(view, seeds)
     inside = before > 0.5
-    blocked = inside if seeds.newest_is_positive else ~inside
-    times = _times(view, seeds, width, blocked)
+    width = _width(view, seeds)
+    log = _log_times(view, seeds, width, inside)
     depth = _signed_depth_mm(inside, region.spacing_kji_mm)
-    centre = tuple(seeds.newest[len(seeds.newest) // 2])
-    own_depth = max(abs(float(depth[centre])), 0.7 * min(region.spacing_kji_mm))
-    near_newest, near_positive, near_negative = (
+    own_depth = max(abs(float(depth[tuple(seeds.newest[len(seeds.newest) // 2])])), 0.7 * min(region.spacing_kji_mm))
+    to_newest, to_positive, to_negative = (
         _distance_mm(points, region) for points in (seeds.newest, seeds.positive, seeds.negative)
     )
-    log = [np.log(np.minimum(value, np.exp(_FAR)) + 0.05) for value in times[:6]]
     ratio = _histogram_ratio(view.smooth, inside)
-    look = seeds.look_newest
-    candidates = tuple(fronts(each, view.smooth, region, np.asarray(centre), look.noise, view.span) for each in times[6:8])
-    size = np.log(max(np.count_nonzero(inside), 1) * region.voxel_mm3) / 3
-    volume = [
-        2 * before - 1,
-        np.tanh(depth / 4),
-        np.clip(depth / own_depth, -3, 3),
+    volume = (
+        2 * before - 1, np.tanh(depth / 4), np.clip(depth / own_depth, -3, 3),
         log[0], log[2], np.clip(log[2] - log[0], -6, 6),
         log[1], log[3], np.clip(log[3] - log[1], -6, 6),
         log[4], log[5],
-        np.log(near_newest + 1), np.log(near_newest / own_depth + 0.3), np.log(near_positive + 1), np.log(near_negative + 1),
+        np.log(to_newest + 1), np.log(to_newest / own_depth + 0.3), np.log(to_positive + 1), np.log(to_negative + 1),
         _unlike(view.smooth, seeds.looks_positive, width), _unlike(view.smooth, seeds.looks_negative, width),
-        _unlike(view.smooth, [seeds.look_newest], width),
-        ratio, ndimage.uniform_filter(ratio, 3, mode="nearest"),
-        np.log(view.gradient / seeds.look_newest.edge + 0.1),
-        np.log(np.minimum(times[6], np.exp(_FAR)) + 0.05), np.log(np.minimum(times[7], np.exp(_FAR)) + 0.05),
-        np.zeros(inside.shape, np.float32),
-    ]  # fmt: skip
+        _unlike(view.smooth, (seeds.look_newest,), width),
+        ratio, ndimage.uniform_filter(ratio, 3, mode="nearest"), np.log(view.gradient / seeds.look_newest.edge + 0.1),
+        log[6], log[7],
+    )  # fmt: skip
     table = np.empty((inside.size, len(COLUMNS)), np.float32)
     for index, column in enumerate(volume):
         table[:, index] = column.ravel()
+    size = np.log(max(np.count_nonzero(inside), 1) * region.voxel_mm3) / 3
     table[:, len(volume) :] = size, np.log1p(len(seeds.looks_positive)), np.log1p(len(seeds.looks_negative))
-    return Evidence(table, candidates)
+    return table
 
 
 def _width(view: Picture, seeds: Seeds) -> float:
-    look = seeds.look_newest
-    spreads = [each.spread + each.noise for each in seeds.looks_positive] or [look.spread + look.noise]
+    """How far intensities of one object may lie apart."""
+    spreads = [look.spread + look.noise for look in seeds.looks_positive or (seeds.look_newest,)]
     return float(np.clip(np.median(spreads), 0.015 * view.span, 0.12 * view.span))
 
 
-def _times(view: Picture, seeds: Seeds, width: float, blocked: np.ndarray) -> np.ndarray:
-    """(8, K, J, I): to positive by edges, evenness; to negative; to newest; to newest within what it contradicts."""
-    edge = seeds.look_newest.edge
-    by_edge = 0.15 + np.minimum((view.gradient / (2 * edge)) ** 2, _STEEPEST)
+def _log_times(view: Picture, seeds: Seeds, width: float, inside: np.ndarray) -> np.ndarray:
+    """(8, K, J, I) log arrival times, by edges and by evenness each: from the positive prompts, from the negative ones,
+    from the newest, and from the newest within what it contradicts.
+    """
+    by_edge = 0.15 + np.minimum((view.gradient / (2 * seeds.look_newest.edge)) ** 2, _STEEPEST)
     even = [
-        by_edge if not looks else 0.15 + np.minimum((_away(view.smooth, looks) / (2.5 * width)) ** 2, _STEEPEST)
-        for looks in (seeds.looks_positive, seeds.looks_negative, [seeds.look_newest])
+        0.15 + np.minimum((_away(view.smooth, looks) / (2.5 * width)) ** 2, _STEEPEST) if looks else by_edge
+        for looks in (seeds.looks_positive, seeds.looks_negative, (seeds.look_newest,))
     ]
-    walls = np.where(blocked, np.float32(1e4), np.float32(0))
+    walls = np.where(inside == seeds.newest_is_positive, _WALL, np.float32(0))
     price = np.stack([by_edge, even[0], by_edge, even[1], by_edge, even[2], by_edge + walls, even[2] + walls])
     start = np.full(price.shape, UNREACHED, np.float32)
     for points, rows in ((seeds.positive, (0, 1)), (seeds.negative, (2, 3)), (seeds.newest, (4, 5, 6, 7))):
         for row in rows:
             start[(row, *points.T)] = 0
-    return arrival_times(price.astype(np.float32), start, view.region.spacing_kji_mm)
+    times = arrival_times(price.astype(np.float32), start, view.region.spacing_kji_mm)
+    return np.log(np.minimum(times, np.float32(np.exp(_LATEST))) + np.float32(0.05))
 
 
-def _away(smooth: np.ndarray, looks: list[Appearance]) -> np.ndarray:
-    """Distance of each voxel's intensity from the nearest of the appearances' centres."""
-    centres = np.sort([look.centre for look in looks])
+def _away(smooth: np.ndarray, looks: tuple[Appearance, ...]) -> np.ndarray:
+    """How far each voxel's intensity lies from the nearest of the appearances' centres."""
+    centres = np.sort([look.centre for look in looks]).astype(np.float32)
     if len(centres) == 1:
-        return np.abs(smooth - np.float32(centres[0]))
-    upper = np.clip(np.searchsorted(centres, smooth), 1, len(centres) - 1)
-    return np.minimum(np.abs(smooth - centres[upper]), np.abs(smooth - centres[upper - 1])).astype(np.float32)
+        return np.abs(smooth - centres[0])
+    upper = np.searchsorted((centres[1:] + centres[:-1]) / 2, smooth)
+    return np.abs(smooth - centres[upper])
 
 
-def _unlike(smooth: np.ndarray, looks: list[Appearance], width: float) -> np.ndarray:
+def _unlike(smooth: np.ndarray, looks: tuple[Appearance, ...], width: float) -> np.ndarray:
     if not looks:
         return np.full(smooth.shape, 2.0, np.float32)
     return np.log(_away(smooth, looks) / width + 0.2)
 
 
 def _signed_depth_mm(inside: np.ndarray, spacing_kji_mm: tuple[float, float, float]) -> np.ndarray:
-    """Distance to the mask's boundary, positive inside; capped at 200 mm."""
+    """Distance to the mask's boundary, positive inside; at most 200 mm."""
     start = np.where(np.stack([inside, ~inside]), np.float32(0), UNREACHED)
     outside, within = arrival_times(np.ones(start.shape, np.float32), start, spacing_kji_mm, iterations=1)
-    return np.minimum(within, 200) - np.minimum(outside, 200)
+    return np.minimum(within, _FURTHEST_MM) - np.minimum(outside, _FURTHEST_MM)
 
 
 def _distance_mm(points: np.ndarray, region: Region) -> np.ndarray:
-    """To the nearest of the points, at most 64 of them; 200 mm where there are none."""
-    nearest = np.full(region.shape_kji, 200.0**2, np.float32)
-    for point in points[:: max(1, -(-len(points) // 64))]:
+    """To the nearest of the points (a long stroke's are thinned); 200 mm where there are none."""
+    nearest = np.full(region.shape_kji, _FURTHEST_MM**2, np.float32)
+    for point in points[:: max(1, -(-len(points) // _MOST_POINTS))]:
         squared = [
             (((np.arange(size) - place) * step) ** 2).astype(np.float32)
             for size, place, step in zip(region.shape_kji, point, region.spacing_kji_mm)

@@ -1,30 +1,34 @@
-"""A segmenter without a network: fronts grow from the clicks along even intensity, and a fitted score says where to stop."""
+"""A segmenter without a network: fronts grow from the prompts along even intensity, and fitted scores say where to stop.
+
+No mask yet: first.py grows candidates of many sizes and lets them vote. A mask to correct: evidence.py measures every
+working voxel round the mask, and a fitted form turns the measures into odds; what it leaves as it was stays as it was,
+to the voxel. Either way the work is done in a region on a working grid of bounded size, whatever the volume's, and only
+the part that changes is brought back to the volume's own grid.
+"""
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
-from functools import lru_cache
-from importlib import resources
-
 import numpy as np
-from scipy import ndimage
 
 from .. import catalog
-from ..geometry import Box
+from ..geometry import AXES, Box
 from ..memory.interaction import Interaction
-from ..prompts import Prompt
+from ..prompts import BoxPrompt, MaskPrompt, Prompt
 from ..raster import rasterize
 from ..volume import Volume
-from .appearance import COSTS, appearance, costs, picture
-from .arrival import UNREACHED, arrival_times
+from .appearance import Appearance, Picture, appearance, picture
 from .base import Numbered, Prediction
-from .fronts import fronts
+from .evidence import Seeds, gather
+from .first import first_answer
 from .region import Region
+from .remembered import embedding, looks_of
+from .scores import constants
 
-_FIRST_REACH_MM = (15.0, 25.0, 45.0, 80.0, 130.0)
-_CORRECTION_REACH_MM = (10.0, 20.0, 40.0, 80.0)
-_MOST_VOXELS = 90_000
+MOST_VOXELS = 110_000  # of a correction's working grid
+_MOST_SEEDS = 4000
+_SEARCH_MM = 15.0
+_MOST_WIDENINGS = 3
+_NOWHERE = np.zeros((0, 3), np.int64)
 
 
 class Geodesic:
@@ -41,74 +45,200 @@ class Geodesic:
         memory: tuple[Interaction, ...] | None,
     ) -> Prediction:
         newest = prompts[-1].prompt
-        covered, crop = rasterize(newest, volume.grid)
-        points = np.argwhere(crop) + covered.start_kji
-        centre = points[len(points) // 2]
-        reaches = _FIRST_REACH_MM if len(prompts) == 1 else _CORRECTION_REACH_MM
-        best = None
-        for reach_mm in reaches:
-            found = _answer_at(volume, newest, points, centre, reach_mm, mask_kji, reaches.index(reach_mm))
-            if best is None or found[0] > best[0]:
-                best = found
-        _, region, working = best
-        probability = region.expanded(working, region.box)
-        before = mask_kji[region.box.slices]
-        probability = np.maximum(probability, before) if newest.positive else np.where(probability > 0.5, 0, before)
-        probability = probability.astype(np.float32)
-        for entry in prompts:
-            where, voxels = rasterize(entry.prompt, volume.grid)
-            inside = where.intersection(region.box)
-            if not inside.is_empty and entry.prompt.kind != "box":
-                chosen = voxels[inside.relative_to(where).slices] > 0
-                probability[inside.relative_to(region.box).slices][chosen] = float(entry.prompt.positive)
-        return Prediction(region.box, probability, np.zeros((1, 8), np.float32))
+        standing = _standing(prompts)
+        extent = _extent_of_mask(mask_kji, volume, prompts)
+        if isinstance(newest, BoxPrompt):
+            box, probability = _answer_to_box(volume, standing, newest, extent, mask_kji)
+        else:
+            box, probability = _answer_to_points(volume, standing, extent, mask_kji, memory)
+        _honour(probability, box, standing, volume)
+        changed = (probability > 0.5) != (mask_kji[box.slices] > 0)
+        return Prediction(box, probability, embedding(volume, newest, box, changed))
 
 
-def _answer_at(volume, newest, points, centre, reach_mm, mask_kji, scale):
-    reach = np.ceil(reach_mm / np.asarray(volume.grid.spacing_kji_mm)).astype(int)
-    box = Box(tuple(centre - reach), tuple(centre + reach + 1))
-    region = Region.covering(volume.grid, box, _MOST_VOXELS)
-    view = picture(region, volume.array_kji)
-    seeds = region.working(points)
-    seed = region.working(centre[None])[0]
-    look = appearance(view, seed)
-    price = costs(view, look)
-    before = region.sample(mask_kji)
-    blocked = before > 0.5 if newest.positive else before < 0.5
-    blocked[tuple(seeds.T)] = False
-    price[:, blocked] = 1e4
-    start = np.full_like(price, UNREACHED)
-    start[(slice(None), *seeds.T)] = 0
-    times = arrival_times(price, start, region.spacing_kji_mm)
-    table = _table()
-    best = (-np.inf, None, None)
-    for family in range(len(COSTS)):
-        answer = fronts(times[family], view.smooth, region, seed, look.noise, view.span)
-        bright = np.full((len(answer.features), 1), (look.centre - view.low) / view.span)
-        score = table.scores(np.concatenate([answer.features, bright], axis=1), scale, family)
-        level = int(np.argmax(score))
-        if score[level] > best[0]:
-            best = (score[level], region, (answer.level_of <= level).astype(np.float32))
-    return best
+def voxels_of(prompt: Prompt, volume: Volume) -> np.ndarray:
+    """(N, 3) native voxels a click, scribble or lasso covers, in array order."""
+    box, crop = rasterize(prompt, volume.grid)
+    return np.argwhere(crop) + box.start_kji
 
 
-@dataclass(frozen=True, eq=False)
-class Table:
-    mean: np.ndarray
-    deviation: np.ndarray
-    weights: np.ndarray
-    scales: int
-
-    def scores(self, features: np.ndarray, scale: int, family: int) -> np.ndarray:
-        z = np.clip((features - self.mean) / self.deviation, -3, 3)
-        rows, columns = np.triu_indices(z.shape[1])
-        kind = np.zeros((len(z), self.scales + len(COSTS)))
-        kind[:, scale] = kind[:, self.scales + family] = 1
-        lifted = [z, z[:, rows] * z[:, columns], kind, z[:, :1] ** 3, kind * z[:, :1], np.ones((len(z), 1))]
-        return np.concatenate(lifted, axis=1) @ self.weights
+def _standing(prompts: tuple[Numbered, ...]) -> tuple[Prompt, ...]:
+    """The prompts since the last mask, which overrules those before it."""
+    given = [entry.prompt for entry in prompts]
+    masks = [place for place, prompt in enumerate(given) if isinstance(prompt, MaskPrompt)]
+    return tuple(given[masks[-1] + 1 :] if masks else given)
 
 
-@lru_cache(maxsize=1)
-def _table() -> Table:
-    record = json.loads(resources.files(__package__).joinpath("geodesic.json").read_text(encoding="utf-8"))
-    return Table(*(np.asarray(record[key]) for key in ("mean", "deviation", "weights")), scales=record["scales"])
+def _place(prompt: Prompt, volume: Volume) -> Box:
+    if isinstance(prompt, (BoxPrompt, MaskPrompt)):
+        return prompt.box.clipped(volume.shape_kji)
+    return rasterize(prompt, volume.grid)[0]
+
+
+def _extent_of_mask(mask_kji: np.ndarray, volume: Volume, prompts: tuple[Numbered, ...]) -> Box:
+    """Bounding box of the mask, found by widening a box round all prompts until none of its faces cuts the mask."""
+    box = Box.empty()
+    for entry in prompts:
+        box = box.union(_place(entry.prompt, volume))
+    box = box.grown(np.ceil(_SEARCH_MM / np.asarray(volume.grid.spacing_kji_mm)).astype(int)).clipped(volume.shape_kji)
+    while True:
+        wider = np.zeros((2, 3), int)
+        for axis in range(3):
+            for side, end in enumerate((0, volume.shape_kji[axis])):
+                face = np.take(mask_kji[box.slices], -side, axis=axis)
+                if (box.start_kji, box.stop_kji)[side][axis] != end and face.any():
+                    wider[side, axis] = max(8, box.shape_kji[axis] // 2)
+        if not wider.any():
+            tight = Box.of_mask(mask_kji[box.slices])
+            return tight.shifted(box.start_kji) if not tight.is_empty else tight
+        box = Box(tuple(box.start_kji - wider[0]), tuple(box.stop_kji + wider[1])).clipped(volume.shape_kji)
+
+
+def _answer_to_box(
+    volume: Volume, standing: tuple[Prompt, ...], newest: BoxPrompt, extent: Box, mask_kji: np.ndarray
+) -> tuple[Box, np.ndarray]:
+    """A negative box empties itself. A positive one holds the object: what lies outside goes, an empty one is filled."""
+    inside = newest.box.clipped(volume.shape_kji)
+    if newest.positive and not mask_kji[inside.slices].any():
+        middle = np.asarray([[(start + stop - 1) // 2 for start, stop in zip(inside.start_kji, inside.stop_kji)]])
+        box, probability = _first(volume, middle, standing)
+        whole = box.union(extent)
+        grown = np.zeros(whole.shape_kji, np.float32)
+        grown[box.relative_to(whole).slices] = probability
+        return whole, grown
+    box = extent if newest.positive else inside.intersection(extent)
+    if box.is_empty:
+        box = Box(inside.start_kji, tuple(start + 1 for start in inside.start_kji))
+    return box, mask_kji[box.slices].astype(np.float32)
+
+
+def _answer_to_points(
+    volume: Volume,
+    standing: tuple[Prompt, ...],
+    extent: Box,
+    mask_kji: np.ndarray,
+    memory: tuple[Interaction, ...] | None,
+) -> tuple[Box, np.ndarray]:
+    newest = standing[-1]
+    points = voxels_of(newest, volume)
+    here = mask_kji[tuple(points.T)] > 0
+    if np.all(here == newest.positive):
+        box = Box.around(points)
+        return box, mask_kji[box.slices].astype(np.float32)  # as it should be already
+    if extent.is_empty:
+        return _first(volume, points, standing)
+    return _correction(volume, standing, extent, mask_kji, memory)
+
+
+def _first(volume: Volume, points: np.ndarray, standing: tuple[Prompt, ...]) -> tuple[Box, np.ndarray]:
+    bounds = [prompt.box for prompt in standing if isinstance(prompt, BoxPrompt) and prompt.positive]
+    holding = [box for box in bounds if all(box.holds(tuple(point)) for point in points[[0, -1]])]
+    avoided = [voxels_of(prompt, volume) for prompt in standing if not prompt.positive and not isinstance(prompt, BoxPrompt)]
+    forbidden = np.concatenate([_NOWHERE, *avoided])
+    region, probability = first_answer(volume, points, forbidden, holding[-1] if holding else None)
+    box = _native_box(probability > 0.5, region)
+    return box, region.expanded(probability, box)
+
+
+def _correction(
+    volume: Volume,
+    standing: tuple[Prompt, ...],
+    extent: Box,
+    mask_kji: np.ndarray,
+    memory: tuple[Interaction, ...] | None,
+) -> tuple[Box, np.ndarray]:
+    """The mask corrected round the newest prompt; the region widens while the answer is cut off by its border."""
+    spacing = np.asarray(volume.grid.spacing_kji_mm)
+    box = extent.union(_place(standing[-1], volume))
+    margin_mm = max(12.0, 0.25 * float((np.asarray(box.shape_kji) * spacing).max()))
+    for _ in range(_MOST_WIDENINGS):
+        box = box.grown(np.ceil(margin_mm / spacing).astype(int)).clipped(volume.shape_kji)
+        region = Region.covering(volume.grid, box, MOST_VOXELS)
+        view, before = picture(region, volume.array_kji), region.sample(mask_kji)
+        odds = correction_odds(view, before, gather_seeds(view, standing, volume, memory))
+        if not region.touches_inner_border(odds > 0).any():
+            break
+    probability = 1 / (1 + np.exp(-np.clip(odds, -30, 30)))
+    changed = (probability > 0.5) != (before > 0.5)
+    if not changed.any():
+        box = _place(standing[-1], volume)
+        return box, mask_kji[box.slices].astype(np.float32)
+    box = _native_box(changed, region)
+    after, was, now = region.expanded(probability, box), region.expanded(before, box), mask_kji[box.slices]
+    kept = (after > 0.5) == (was > 0.5)
+    after[kept] = now[kept]
+    return box, after
+
+
+def correction_odds(view: Picture, before: np.ndarray, seeds: Seeds) -> np.ndarray:
+    """(K, J, I) float32 log odds of each working voxel of belonging to the object."""
+    form = constants().grow if seeds.newest_is_positive else constants().cut
+    return form(gather(view, before, seeds)).reshape(before.shape)
+
+
+def gather_seeds(
+    view: Picture, standing: tuple[Prompt, ...], volume: Volume, memory: tuple[Interaction, ...] | None
+) -> Seeds:
+    points: dict[bool, list[np.ndarray]] = {True: [_NOWHERE], False: [_NOWHERE]}
+    looks: dict[bool, list[Appearance]] = {True: [], False: []}
+    for prompt in standing:
+        if isinstance(prompt, BoxPrompt):
+            continue
+        voxels = view.region.working(voxels_of(prompt, volume))
+        if len(voxels):
+            newest = voxels[:: -(-len(voxels) // _MOST_SEEDS)]
+            points[prompt.positive].append(newest)
+            looks[prompt.positive].append(appearance(view, newest))
+    newest_look = looks[standing[-1].positive][-1]
+    remembered = looks_of(memory or ())
+    return Seeds(
+        np.concatenate(points[True]),
+        np.concatenate(points[False]),
+        newest,
+        (*looks[True], *remembered[True]),
+        (*looks[False], *remembered[False]),
+        newest_look,
+        standing[-1].positive,
+    )
+
+
+def _native_box(mask: np.ndarray, region: Region) -> Box:
+    """Bounding box, in the volume, of a non-empty working mask and one working voxel round it."""
+    tight = Box.of_mask(mask).grown(1)
+    start, stop, factor = (np.asarray(each) for each in (tight.start_kji, tight.stop_kji, region.factor_kji))
+    return Box(tuple(start * factor), tuple(stop * factor)).shifted(region.box.start_kji).intersection(region.box)
+
+
+def _honour(probability: np.ndarray, box: Box, standing: tuple[Prompt, ...], volume: Volume) -> None:
+    """Write into the crop what the prompts say outright: boxes first, then points, later ones over earlier ones."""
+    for place, prompt in enumerate(standing):
+        if isinstance(prompt, BoxPrompt):
+            within = prompt.box.intersection(box).relative_to(box)
+            if not prompt.positive:
+                probability[within.slices] = 0
+            elif not _left_later(prompt, standing[place + 1 :], volume):
+                _bound(probability, prompt, within, box)
+    for prompt in standing:
+        if not isinstance(prompt, BoxPrompt):
+            where, crop = rasterize(prompt, volume.grid)
+            shared = where.intersection(box)
+            if not shared.is_empty:
+                covered = crop[shared.relative_to(where).slices] > 0
+                probability[shared.relative_to(box).slices][covered] = float(prompt.positive)
+
+
+def _left_later(bounds: BoxPrompt, later: tuple[Prompt, ...], volume: Volume) -> bool:
+    """Whether a later prompt says that the object reaches outside the box after all."""
+    return any(prompt.positive and not bounds.box.covers(_place(prompt, volume)) for prompt in later)
+
+
+def _bound(probability: np.ndarray, prompt: BoxPrompt, within: Box, box: Box) -> None:
+    """Empty the crop outside the bounds; a flat box bounds its own slice only."""
+    outside = np.ones(probability.shape, bool)
+    outside[within.slices] = False
+    if prompt.flat_axis is not None:
+        axis = AXES.index(prompt.flat_axis)
+        index = prompt.box.start_kji[axis] - box.start_kji[axis]
+        others = np.arange(probability.shape[axis]) != index
+        np.moveaxis(outside, axis, 0)[others] = False
+    probability[outside] = 0
