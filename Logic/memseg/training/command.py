@@ -1,0 +1,192 @@
+"""`memseg train prepare` and `memseg train nano`. Light to import: torch comes with the training itself."""
+
+from __future__ import annotations
+
+import csv
+import signal
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from ..errors import FileError, ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .supply import Supply
+    from .trainer import Progress, Trainer
+
+app = typer.Typer(help="Train the nano model, on a GPU in slices of some minutes.", no_args_is_help=True)
+console = Console()
+_LOG = "log.csv"
+
+
+@app.command()
+def prepare(
+    datasets: Annotated[list[Path], typer.Argument(help="Folders of labelled data sets or label maps.")],
+    out: Annotated[Path, typer.Option(help="Where to put the shards, one folder for each data set.")],
+) -> None:
+    """Write training subjects and label maps as small files that training reads with numpy alone."""
+    from .shards import prepare as write_shards
+
+    for folder in datasets:
+        with console.status(f"Preparing {folder.name}") as status:
+            done = 0
+            for done, total in write_shards(folder, out / folder.name):
+                status.update(f"Preparing {folder.name}: {done} of {total}")
+        console.print(f"{folder.name}: {done} shards")
+
+
+@app.command()
+def nano(
+    out: Annotated[Path, typer.Option(help="Where checkpoint, log and weights go.")],
+    shards: Annotated[
+        list[Path] | None, typer.Option(help="Folder of shards; may be repeated. Without: synthetic scenes alone.")
+    ] = None,
+    resume: Annotated[Path | None, typer.Option(help="Go on from this checkpoint, keeping its plan.")] = None,
+    minutes: Annotated[float, typer.Option(help="Stop cleanly after so long, saving included.")] = 9.0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:0 or mps.")] = "auto",
+    steps: Annotated[int | None, typer.Option(help="Length of the schedule.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Scenes a step.")] = None,
+    edge: Annotated[int | None, typer.Option(help="Samples along a scene.")] = None,
+    region: Annotated[int | None, typer.Option(help="Samples along the network's region.")] = None,
+    widths: Annotated[str | None, typer.Option(help="Channels of the three levels, such as 32,64,128.")] = None,
+    memory: Annotated[str | None, typer.Option(help="sparse, dense, both or none.")] = None,
+    rate: Annotated[float | None, typer.Option(help="Highest learning rate.")] = None,
+    rounds: Annotated[int | None, typer.Option(help="Most prompts in an episode.")] = None,
+    synthetic: Annotated[float | None, typer.Option(help="Share of synthetic scenes, 0 to 1.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Decides everything.")] = None,
+    watch_every: Annotated[int, typer.Option(help="Steps between two looks at the held-out objects.")] = 500,
+    compact: Annotated[bool, typer.Option(help="Smaller checkpoints, no longer exact to the bit.")] = False,
+) -> None:
+    """Train until the schedule's end, the time limit or Ctrl-C; each leaves a checkpoint to go on from."""
+    until = time.monotonic() + 60 * minutes * 0.97 - 5  # watching and saving at the end take some seconds
+    told = {
+        "steps": steps,
+        "batch": batch,
+        "edge": edge,
+        "rate": rate,
+        "rounds": rounds,
+        "synthetic": synthetic,
+        "seed": seed,
+    }
+    changes = {name: value for name, value in told.items() if value is not None}
+    shape = {"region": region, "widths": widths, "memory": memory}
+    trainer = _trainer(resume, device, changes, {name: value for name, value in shape.items() if value is not None})
+    supply, watched = (_supply(trainer, tuple(shards or ()), watch) for watch in (False, True))
+    console.print(f"Training on {trainer.device} from step {trainer.step} of {trainer.plan.steps}.")
+    out.mkdir(parents=True, exist_ok=True)
+    with _stoppable() as asked, _log(out / _LOG) as rows:
+        for progress in trainer.run(supply, until, lambda: bool(asked)):
+            last = progress.step == trainer.plan.steps
+            if progress.step % 20 == 0 or last or progress.step == 1:
+                _tell(rows, progress)
+            if progress.step % watch_every == 0:
+                _watch(rows, trainer, watched)
+                _save(trainer, out, compact)
+        _watch(rows, trainer, watched)
+        _save(trainer, out, compact)
+
+
+def _trainer(resume: Path | None, device: str, changes: dict[str, object], shape: dict[str, object]) -> Trainer:
+    import torch
+
+    from . import checkpoint
+    from .trainer import Plan, Trainer
+
+    place = _device(device)
+    torch.set_float32_matmul_precision("high")
+    if resume is not None:
+        if shape:
+            raise FileError("A resumed run keeps its network; leave out --region, --widths and --memory.")
+        return Trainer.resumed(checkpoint.load(resume), place, **changes)
+    plan = Plan(network=_network(shape), **changes)
+    return Trainer(plan, place)
+
+
+def _network(shape: dict[str, object]):  # noqa: ANN202 - NanoConfig, which only torch brings
+    from ..networks.memory_attention import MemoryConfig
+    from ..networks.nano import NanoConfig
+
+    try:
+        fields = {"region": shape["region"]} if "region" in shape else {}
+        if "widths" in shape:
+            fields["widths"] = tuple(int(word) for word in str(shape["widths"]).split(","))
+        return NanoConfig(**fields, memory=MemoryConfig(variant=str(shape.get("memory", "both"))))
+    except (ValueError, IndexError) as error:
+        raise ModelError(f"There is no such network: {error}") from error
+
+
+def _device(name: str):  # noqa: ANN202 - torch.device
+    import torch
+
+    chosen = name if name != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        torch.zeros(1, device=chosen)
+    except (RuntimeError, AssertionError) as error:
+        raise ModelError(f"The device '{name}' cannot be used here; use cpu.") from error
+    return torch.device(chosen)
+
+
+def _supply(trainer: Trainer, folders: tuple[Path, ...], watch: bool) -> Supply:
+    from .supply import Supply
+
+    plan = trainer.plan
+    return Supply.of_folders(trainer.device, plan.edge, folders, watch, plan.synthetic)
+
+
+@contextmanager
+def _stoppable() -> Iterator[list[int]]:
+    """The first Ctrl-C (or a polite kill) fills the list and lets the step finish; the old ways return afterwards."""
+    asked: list[int] = []
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        if not asked:
+            console.print("Stopping after this step.")
+        asked.append(number)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _log(path: Path) -> Iterator[csv.DictWriter]:
+    """Appends to the log of the run: step, what (training or a kind of watching), loss, Dice after each click."""
+    names = ("step", "what", "loss", "gradient", "seconds", "dice")
+    new = not path.exists()
+    with open(path, "a", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, names)
+        if new:
+            writer.writeheader()
+        yield writer
+
+
+def _tell(rows: csv.DictWriter, progress: Progress) -> None:
+    values = (f"{progress.loss:.4f}", f"{progress.gradient:.3f}", f"{progress.seconds:.1f}", f"{progress.dice:.4f}")
+    rows.writerow(dict(zip(rows.fieldnames, (progress.step, "training", *values))))
+    console.print(f"step {progress.step}: loss {values[0]}, Dice {values[3]}, {values[2]} s")
+
+
+def _watch(rows: csv.DictWriter, trainer: Trainer, watched: Supply) -> None:
+    for name, dice in trainer.watch(watched).items():
+        scores = " ".join(f"{value:.4f}" for value in dice)
+        rows.writerow(dict(zip(rows.fieldnames, (trainer.step, name, "", "", "", scores))))
+        console.print(f"step {trainer.step}, {name}: Dice after each click {scores}")
+
+
+def _save(trainer: Trainer, out: Path, compact: bool) -> None:
+    from . import checkpoint
+    from .trainer import export
+
+    checkpoint.save(out / "checkpoint", trainer.checkpoint(), compact)
+    export(trainer, out / "nano.safetensors")
+    console.print(f"Saved step {trainer.step}.")

@@ -1,0 +1,149 @@
+"""Shards: labelled volumes and label maps as small .npz files that training reads with numpy alone.
+
+A shard holds `codes` (K, J, I) uint8 and `values` (256,) float32, so that an intensity is values[codes]: levels lie densest
+where most voxels are, which keeps the soft tissue of a CT apart. `labels` (K, J, I) uint8 counts objects from 1. `spacing`
+(3,) mm is k, j, i; `watch` is 1 for subjects held out to watch training by. A label map has no `codes`. No names are kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import FileError
+
+log = logging.getLogger(__name__)
+_LEVELS = 256
+_MOST_LABELS = 255
+_EVENLY = 0.3  # share of the levels that lie evenly over the intensities rather than over the voxels
+_WATCHED = 8  # one subject in so many
+
+
+@dataclass(frozen=True, eq=False)
+class Shard:
+    """See the module; intensities None for a label map."""
+
+    labels: np.ndarray
+    spacing_kji_mm: tuple[float, float, float]
+    watch: bool
+    codes: np.ndarray | None = None
+    values: np.ndarray | None = None
+
+
+def encoded(image_kji: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """uint8 codes of the image's shape and the 256 float32 values they stand for."""
+    sample = np.sort(image_kji.ravel()[:: max(1, image_kji.size // 200_000)].astype(np.float64))
+    evenly = np.linspace(sample[0], sample[-1], int(_LEVELS * _EVENLY))
+    densely = np.quantile(sample, np.linspace(0, 1, _LEVELS - len(evenly)))
+    values = np.sort(np.concatenate([evenly, densely])).astype(np.float32)
+    middles = (values[1:] + values[:-1]) / 2
+    return np.searchsorted(middles, image_kji).astype(np.uint8), values
+
+
+def write(path: Path, shard: Shard) -> None:
+    """Raises FileError where the disk refuses."""
+    arrays = {
+        "labels": shard.labels.astype(np.uint8),
+        "spacing": np.asarray(shard.spacing_kji_mm, np.float32),
+        "watch": np.asarray(shard.watch, np.uint8),
+    }
+    if shard.codes is not None:
+        arrays |= {"codes": shard.codes, "values": shard.values}
+    try:
+        with open(path, "wb") as file:
+            np.savez_compressed(file, **arrays)
+    except OSError as error:
+        raise FileError(f"The shard {path.name} cannot be written ({error.strerror}); free some space.") from error
+
+
+def read(folder: Path) -> list[Shard]:
+    """All shards of a folder, by name. Raises FileError where there are none or one is not what `write` wrote."""
+    paths = sorted(folder.glob("*.npz"))
+    if not paths:
+        raise FileError(
+            "There are no shards (.npz) in that folder; make them with: memseg train prepare DATASET --out DIR."
+        )
+    return [_read_one(path) for path in paths]
+
+
+def _read_one(path: Path) -> Shard:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        labels, spacing = arrays["labels"], tuple(float(value) for value in arrays["spacing"])
+        codes, values = arrays.get("codes"), arrays.get("values")
+        whole = labels.ndim == 3 and labels.dtype == np.uint8 and len(spacing) == 3 and min(spacing) > 0
+        fits = codes is None or (codes.shape == labels.shape and codes.dtype == np.uint8 and values.shape == (_LEVELS,))
+        if not (whole and fits):
+            raise ValueError("the arrays do not belong together")
+        return Shard(labels, spacing, bool(arrays["watch"]), codes, values)
+    except (OSError, ValueError, KeyError, EOFError, AttributeError) as error:
+        raise FileError(f"{path.name} is no shard, or damaged; make the shards again.") from error
+
+
+def prepare(folder: Path, out: Path) -> Iterator[tuple[int, int]]:
+    """Write the training subjects of a data set, or the label maps of a folder, as shards; yields (done, of)."""
+    out.mkdir(parents=True, exist_ok=True)
+    made = _from_labelmaps(folder) if _holds_labelmaps(folder) else _from_dataset(folder)
+    for done, (total, name, shard) in enumerate(made, start=1):
+        write(out / f"{name}.npz", shard)
+        yield done, total
+
+
+def _holds_labelmaps(folder: Path) -> bool:
+    try:
+        records = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise FileError(
+            "There is no readable manifest.json there; give the folder of a data set that holds one."
+        ) from error
+    return isinstance(records, list) and all(isinstance(record, dict) and "image" not in record for record in records)
+
+
+def _from_dataset(folder: Path) -> Iterator[tuple[int, str, Shard]]:
+    from ..evaluation import dataset
+
+    entries = dataset.read(folder).of_subjects("training").entries
+    for entry in entries:
+        labels = codes = values = volume = None
+        for number, found in enumerate(dataset.objects_of(entry, _MOST_LABELS), start=1):
+            if labels is None:
+                volume = found.volume
+                labels = np.zeros(volume.shape_kji, np.uint8)
+                codes, values = encoded(volume.array_kji)
+            labels[found.box.slices][found.truth] = number
+        if labels is not None:
+            name = hashlib.sha256(entry.identity.encode()).hexdigest()[:12]
+            watch = _is_watched(entry.subject)
+            yield len(entries), name, Shard(labels, volume.grid.spacing_kji_mm, watch, codes, values)
+
+
+def _is_watched(subject: str) -> bool:
+    return hashlib.sha256(subject.encode()).digest()[0] % _WATCHED == 0
+
+
+def _from_labelmaps(folder: Path) -> Iterator[tuple[int, str, Shard]]:
+    import SimpleITK as sitk
+
+    records = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    for record in records:
+        name = Path(str(record.get("label", ""))).name
+        try:
+            image = sitk.ReadImage(str(folder / name))
+        except RuntimeError as error:
+            raise FileError("A label map that the manifest names cannot be read; check the folder.") from error
+        found, labels = np.unique(sitk.GetArrayFromImage(image), return_inverse=True)
+        if len(found) > _MOST_LABELS:
+            raise FileError("A label map holds more than 254 labels; merge some of them.")
+        labels = labels.reshape(image.GetSize()[::-1]).astype(np.uint8)
+        yield (
+            len(records),
+            hashlib.sha256(name.encode()).hexdigest()[:12],
+            Shard(labels, image.GetSpacing()[::-1], False),
+        )

@@ -1,0 +1,166 @@
+"""Scenes for each training step: synthetic ones, cubes cut out of labelled volumes, label maps in random contrasts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as functional
+from torch import Generator, Tensor
+
+from ..networks.parts import cell_centres
+from .chance import happens, normal, number, smooth, uniform, whole
+from .scenes import Scenes
+from .shards import Shard, read
+from .synthesis import FEWEST, imaged, robust_range, synthetic, targets
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """A shard on the device. boxes: (label, low corner, high corner) in voxels of every label of at least 50 voxels."""
+
+    labels: Tensor
+    spacing: tuple[float, float, float]
+    boxes: tuple[tuple[int, tuple[int, ...], tuple[int, ...]], ...]
+    image: Tensor | None
+    low: float
+    high: float
+
+
+class Supply:
+    """Deterministic: the generator given decides everything."""
+
+    def __init__(self, device: torch.device, edge: int, shards: tuple[Shard, ...] = (), synthetic_share: float = 0.4):
+        self.device, self.edge, self.synthetic_share = device, edge, synthetic_share
+        held = [_held(shard, device) for shard in shards]
+        self.labelled = [each for each in held if each.image is not None and each.boxes]
+        self.labelmaps = [each for each in held if each.image is None]
+
+    @classmethod
+    def of_folders(
+        cls, device: torch.device, edge: int, folders: tuple[Path, ...], watch: bool, share: float
+    ) -> Supply:
+        """watch: only the volumes held out to watch training by; otherwise only the others."""
+        shards = tuple(shard for folder in folders for shard in read(folder) if shard.watch == watch)
+        return cls(device, edge, shards, share)
+
+    def scenes(self, source: Generator, batch: int) -> Scenes:
+        """B scenes, of each kind about its share; a kind there is none of leaves its share to the synthetic ones."""
+        dice = uniform(source, (batch,)).tolist()
+        real = self.synthetic_share + (1 - self.synthetic_share) * 0.75
+        labelled = sum(self.synthetic_share <= value < real for value in dice) if self.labelled else 0
+        mapped = sum(value >= real for value in dice) if self.labelmaps else 0
+        parts = [synthetic(source, batch - labelled - mapped, self.edge)] if batch > labelled + mapped else []
+        parts += [self.from_volume(source) for _ in range(labelled)]
+        parts += [self.from_labelmap(source) for _ in range(mapped)]
+        return Scenes.joined(parts)
+
+    def from_volume(self, source: Generator) -> Scenes:
+        """One object of one labelled volume, turned, stretched, its intensities changed."""
+        held = self.labelled[int(whole(source, (1,), len(self.labelled)))]
+        label, low, high = held.boxes[int(whole(source, (1,), len(held.boxes)))]
+        spacing = self._spacing(source, held, low, high)
+        places, native = self._places(source, held, low, high, spacing)
+        grid = _normalised(places, held.labels.shape).reshape(1, self.edge, self.edge, self.edge, 3)
+        inside = (grid.abs() <= 1).all(dim=-1)[:, None]
+        target = functional.grid_sample(
+            (held.labels == label)[None, None].float(), grid, mode="nearest", align_corners=False
+        )
+        image = _antialiased(held, spacing)
+        picture = functional.grid_sample(image, grid, padding_mode="border", align_corners=False)
+        picture = _recoloured(source, (picture - held.low) / max(held.high - held.low, 1e-6))
+        low_value, high_value = picture.new_zeros(1), picture.new_ones(1)
+        size = torch.tensor([spacing], device=self.device)
+        return Scenes(picture, (target > 0.5) & inside, inside, low_value, high_value, size, native)
+
+    def from_labelmap(self, source: Generator) -> Scenes:
+        """One target of one label map, painted in random contrasts."""
+        held = self.labelmaps[int(whole(source, (1,), len(self.labelmaps)))]
+        _, low, high = held.boxes[int(whole(source, (1,), len(held.boxes)))]
+        spacing = self._spacing(source, held, low, high)
+        places, _ = self._places(source, held, low, high, spacing)
+        grid = _normalised(places, held.labels.shape).reshape(1, self.edge, self.edge, self.edge, 3)
+        labels = functional.grid_sample(held.labels[None, None].float(), grid, mode="nearest", align_corners=False)
+        inside = (grid.abs() <= 1).all(dim=-1)[:, None]
+        labels = labels.round().long()
+        if not bool(labels.any()):
+            return synthetic(source, 1, self.edge)
+        return imaged(source, labels, targets(source, labels), torch.tensor([spacing], device=self.device), inside)
+
+    def _spacing(self, source: Generator, held: Held, low: tuple[int, ...], high: tuple[int, ...]) -> float:
+        """Between scene samples, mm: the object fills a fifth to nine tenths of the scene, never twice finer than the volume."""
+        extent_mm = max((stop - start) * size for start, stop, size in zip(low, high, held.spacing))
+        fill = 0.2 * 4.5 ** number(source, 0, 1)
+        return max(extent_mm / fill / self.edge, 0.5 * min(held.spacing))
+
+    def _places(
+        self, source: Generator, held: Held, low: tuple[int, ...], high: tuple[int, ...], spacing: float
+    ) -> tuple[Tensor, Tensor]:
+        """(S^3, 3) voxel coordinates of the scene's samples, and (1, 3) the volume's spacing along the scene's axes."""
+        device, edge = self.device, self.edge
+        turn = _turn(source, device)
+        stretch = 1 + 0.1 * normal(source, (3,)).clamp(-2, 2)
+        middle = (torch.tensor(low, device=device) + torch.tensor(high, device=device) - 1).float() / 2
+        aside_mm = uniform(source, (3,), -0.25, 0.25) * edge * spacing
+        size = torch.tensor(held.spacing, device=device)
+        offset_mm = (cell_centres(edge, device) * (edge / 2 * spacing) * stretch + aside_mm) @ turn.T
+        native = (turn.square().T @ size.square()).sqrt()[None]
+        return middle + offset_mm / size, native
+
+
+def _held(shard: Shard, device: torch.device) -> Held:
+    boxes = []
+    for label in range(1, int(shard.labels.max()) + 1):
+        places = np.nonzero(shard.labels == label)
+        if len(places[0]) >= FEWEST:
+            low, high = (tuple(int(end(axis)) for axis in places) for end in (np.min, np.max))
+            boxes.append((label, low, tuple(value + 1 for value in high)))
+    labels = torch.from_numpy(shard.labels).to(device)
+    if shard.codes is None:
+        return Held(labels, shard.spacing_kji_mm, tuple(boxes), None, 0.0, 1.0)
+    image = torch.from_numpy(shard.values[shard.codes].astype(np.float32)).to(device)[None, None]
+    low, high = (float(end) for end in robust_range(image))
+    return Held(labels, shard.spacing_kji_mm, tuple(boxes), image, low, high)
+
+
+def _normalised(voxels: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """(..., 3) voxel coordinates (k, j, i) to what grid_sample wants: (i, j, k), -1 to 1 from face to face."""
+    size = torch.tensor(shape, device=voxels.device, dtype=voxels.dtype)
+    return ((voxels + 0.5) * 2 / size - 1).flip(-1)
+
+
+def _antialiased(held: Held, spacing: float) -> Tensor:
+    """The image, averaged over as many voxels along each axis as a scene sample spans, on its own grid."""
+    factors = [max(1, int(spacing / size)) | 1 for size in held.spacing]
+    if max(factors) == 1:
+        return held.image
+    padding = tuple(factor // 2 for factor in factors)
+    return functional.avg_pool3d(held.image, tuple(factors), stride=1, padding=padding, count_include_pad=False)
+
+
+def _turn(source: Generator, device: torch.device) -> Tensor:
+    """(3, 3): axes permuted and flipped, half of the time turned by some degrees besides."""
+    order = torch.randperm(3, generator=source, device=device)
+    signs = 1 - 2.0 * whole(source, (3,), 2)
+    matrix = torch.eye(3, device=device)[order] * signs
+    if bool(happens(source, 1, 0.5)):
+        angle = 0.2 * normal(source, (3,))
+        a, b, c = angle.unbind()
+        zero = torch.zeros_like(a)
+        skew = torch.stack([zero, -c, b, c, zero, -a, -b, a, zero]).reshape(3, 3)
+        matrix = matrix @ torch.linalg.matrix_exp(skew)
+    return matrix
+
+
+def _recoloured(source: Generator, picture: Tensor) -> Tensor:
+    """Gamma, bias field, noise, sometimes inverted; 0 to 1 is the volume's robust range before and after."""
+    gamma = 2.0 ** number(source, -0.7, 0.7)
+    picture = picture.clamp(-0.5, 1.5)
+    picture = picture.sign() * picture.abs() ** gamma
+    if bool(happens(source, 1, 0.3)):
+        picture = picture * (smooth(source, 1, 1, picture.shape[-1], 2) * 0.2).exp()
+    if bool(happens(source, 1, 0.4)):
+        picture = picture + normal(source, tuple(picture.shape)) * number(source, 0, 0.06)
+    return 1 - picture if bool(happens(source, 1, 0.15)) else picture
