@@ -10,7 +10,10 @@ from . import catalog
 from .errors import ModelError
 from .segmenters.base import Segmenter
 
-_CLASSES = {"geodesic": ("memseg.segmenters.geodesic", "Geodesic")}
+_CLASSES = {
+    "geodesic": ("memseg.segmenters.geodesic", "Geodesic"),
+    "nano": ("memseg.segmenters.nano", "NanoSegmenter"),
+}
 
 
 @lru_cache(maxsize=8)
@@ -24,5 +27,8 @@ def build(name: str | None = None, device: str = "auto") -> Segmenter:
         raise ModelError(f"There is no device called '{device}'; use auto, cpu, cuda, cuda:0 or mps.")
     if missing := catalog.missing_packages(card):
         raise ModelError(f"The model '{card.name}' needs {', '.join(missing)}; install it, or choose another model.")
+    if catalog.lacks_weights(card):
+        raise ModelError(f"The weights of the model '{card.name}' ({card.weights}) are not here; choose another model.")
     module, class_name = _CLASSES[card.name]
-    return getattr(import_module(module), class_name)()
+    segmenter = getattr(import_module(module), class_name)
+    return segmenter.from_file(catalog.weights_path(card), device) if card.weights else segmenter()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 from importlib.util import find_spec
+from pathlib import Path
 
 from .errors import ModelError
 from .segmenters.base import ModelCard
 
 DEFAULT = "geodesic"
+_MODELS = Path(__file__).resolve().parents[2] / "MemSegSlicer" / "Resources" / "Models"
 
 _CARDS = (
     ModelCard(
@@ -19,6 +21,16 @@ _CARDS = (
         licence="Apache-2.0",
         source="our own, on geodesic arrival times (GeoS, Criminisi et al., ECCV 2008)",
     ),
+    ModelCard(
+        name="nano",
+        title="Nano",
+        summary="A small network that remembers every prompt you gave it. Quick on a CPU, quicker on a GPU.",
+        prompts=frozenset({"click", "box", "scribble", "lasso", "mask"}),
+        licence="Apache-2.0",
+        source="our own, trained by us; memory after MAIS (arXiv 2505.07511)",
+        weights="nano.safetensors",
+        needs=("torch", "safetensors"),
+    ),
 )
 
 
@@ -28,12 +40,21 @@ def cards() -> tuple[ModelCard, ...]:
 
 
 def installed() -> tuple[ModelCard, ...]:
-    """The models that can be built here: all packages they need are installed."""
-    return tuple(card for card in _CARDS if not missing_packages(card))
+    """The models that can be built here: their weights and all packages they need are there."""
+    return tuple(card for card in _CARDS if not missing_packages(card) and not lacks_weights(card))
 
 
 def missing_packages(card: ModelCard) -> tuple[str, ...]:
     return tuple(package for package in card.needs if find_spec(package) is None)
+
+
+def lacks_weights(card: ModelCard) -> bool:
+    return bool(card.weights) and not weights_path(card).is_file()
+
+
+def weights_path(card: ModelCard) -> Path:
+    """Where the weights of a card that has some lie, or would lie."""
+    return _MODELS / card.weights
 
 
 def card(name: str) -> ModelCard:

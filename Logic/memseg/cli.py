@@ -25,6 +25,7 @@ from .files import read_mask, read_volume, write_segmentation
 from .geometry import nearest_voxel
 from .prompts import BoxPrompt, Click, MaskPrompt, Prompt, Text
 from .session import new_session
+from .training.command import app as train
 from .volume import Volume
 
 app = typer.Typer(
@@ -38,6 +39,7 @@ evaluate = typer.Typer(
     help="Measure models on labelled data, against each other on the same objects.", no_args_is_help=True
 )
 app.add_typer(evaluate, name="evaluate")
+app.add_typer(train, name="train")
 console = Console()
 log = logging.getLogger(__name__)
 
@@ -120,6 +122,7 @@ def models() -> None:
     table = Table("name", "prompts", "licence", "here", "about")
     for card in catalog.cards():
         missing = catalog.missing_packages(card)
+        missing += (card.weights,) if catalog.lacks_weights(card) else ()
         here = f"needs {', '.join(missing)}" if missing else "yes"
         default = " (default)" if card.name == catalog.DEFAULT else ""
         table.add_row(card.name + default, ", ".join(sorted(card.prompts)), card.licence, here, card.summary)

@@ -15,8 +15,8 @@ LOW, HIGH = 0.005, 0.995  # the robust range of a volume, as quantiles of its vo
 
 
 def channels(values: Tensor, inside: Tensor, low: Tensor, high: Tensor) -> Tensor:
-    """values (B, 1, k, j, i) raw, inside (B, 1, k, j, i) bool, the volume's robust range low and high (B,) -> (B, 2, k, j, i)
-    float32, finite whatever the values are, about -1 to 1."""
+    """values (B, 1, k, j, i) raw, inside (B, 1, k, j, i) bool, the volume's robust range low and high (B,) -> (B, 2,
+    k, j, i) float32, finite whatever the values are, about -1 to 1."""
     shape = (-1, 1, 1, 1, 1)
     width = (high - low).clamp(min=1e-12).reshape(shape)
     absolute = ((values - low.reshape(shape)) / width * 2 - 1).clamp(-1.5, 1.5)

@@ -49,11 +49,13 @@ class MemoryConfig:
 
 @dataclass(frozen=True)
 class MemoryBatch:
-    """N remembered interactions of P points each, oldest first, for B samples; positions relative to the present region.
+    """N remembered interactions of P points each, oldest first, for B samples; positions relative to the present
+    region.
 
-    sparse (B, N, P, D) and points (B, N, P, 3); polarity (B, N, P): 1 or -1 where a point is drawn again, 0 where not (a
-    box's corner); valid (B, N, P) bool. dense (B, N, D, t, t, t) with the centre (B, N, 3) of the region it was made
-    in, and scale (B, N), that region's extent over the present one's. age (B, N): 1 for the newest. present (B, N) bool.
+    sparse (B, N, P, D) and points (B, N, P, 3); polarity (B, N, P): 1 or -1 where a point is drawn again, 0 where not
+    (a box's corner); valid (B, N, P) bool. dense (B, N, D, t, t, t) with the centre (B, N, 3) of the region it was
+    made in, and scale (B, N), that region's extent over the present one's. age (B, N): 1 for the newest. present (B,
+    N) bool.
     """
 
     sparse: Tensor

@@ -1,11 +1,12 @@
 """Nano: a small promptable 3D network with interaction memory.
 
-It looks at a cube of region^3 isotropic samples. The image is encoded once (`encode`); each prompt is then answered from
-those features, the prompt, the mask so far and what earlier interactions left behind (`answer`). Every convolution runs
-at half the region's edge or below: the image enters, and the logits leave, as blocks of 2^3 folded into channels.
+It looks at a cube of region^3 isotropic samples. The image is encoded once (`encode`); each prompt is then answered
+from those features, the prompt, the mask so far and what earlier interactions left behind (`answer`). Every
+convolution runs at half the region's edge or below: the image enters, and the logits leave, as blocks of 2^3 folded
+into channels.
 
-Sizes for the default region of 64 samples: level 0 is 32^3, level 1 16^3, level 2 8^3. Points are (k, j, i), -1 to 1 from
-face to face of the region.
+Sizes for the default region of 64 samples: level 0 is 32^3, level 1 16^3, level 2 8^3. Points are (k, j, i), -1 to 1
+from face to face of the region.
 """
 
 from __future__ import annotations
@@ -75,8 +76,8 @@ class PromptBatch:
     """The newest prompt of B samples, and the mask it met.
 
     points (B, P, 3), kinds (B, P) index of KINDS, polarity (B, P) 1 or -1, valid (B, P) bool. maps (B, 4, E, E, E) at
-    level 0 (E = region / 2), 0 to 1: what positive and negative strokes and lassos cover, then boxes. mask (B, 1, region^3)
-    0 to 1, and has_mask (B,) 0 or 1.
+    level 0 (E = region / 2), 0 to 1: what positive and negative strokes and lassos cover, then boxes. mask (B, 1,
+    region^3) 0 to 1, and has_mask (B,) 0 or 1.
     """
 
     points: Tensor

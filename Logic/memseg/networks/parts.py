@@ -57,7 +57,8 @@ class PositionEncoding(nn.Module):
         self.project = nn.Linear(6 * frequencies + 3, width)
 
     def forward(self, points: Tensor) -> Tensor:
-        """(..., 3) with -1 to 1 inside the region -> (..., D). Far outside only the direction and log distance count."""
+        """(..., 3) with -1 to 1 inside the region -> (..., D). Far outside only the direction and log distance
+        count."""
         angles = (points[..., None] * self.octaves).flatten(-2)
         squeezed = points / (1 + points.abs())
         return self.project(torch.cat([angles.sin(), angles.cos(), squeezed], dim=-1))

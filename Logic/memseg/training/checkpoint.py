@@ -1,9 +1,9 @@
 """A training run on the disk: files of at most 16 MiB, so that they travel, and each of one kind.
 
 `weights`, `average`, `first`, `second` (.safetensors, numbered when one file would be too large) are the network, its
-running average and AdamW's two moments; `state.json` holds the step, the configuration and what the run was told. A folder
-is written beside its place first and then put there, so that an interrupted save leaves the last one. Compact checkpoints
-keep all but the weights in bfloat16: a third smaller, and no longer exact to the bit.
+running average and AdamW's two moments; `state.json` holds the step, the configuration and what the run was told. A
+folder is written beside its place first and then put there, so that an interrupted save leaves the last one. Compact
+checkpoints keep all but the weights in bfloat16: a third smaller, and no longer exact to the bit.
 """
 
 from __future__ import annotations

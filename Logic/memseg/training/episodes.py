@@ -113,7 +113,8 @@ def chosen_window(source: Generator, scenes: Scenes, made: Gesture, region: int)
 
 
 def reaching(window: Window, made: Gesture) -> Window:
-    """The window, moved as little as needed to hold the gesture's first point with a margin, and to lie mostly inside."""
+    """The window, moved as little as needed to hold the gesture's first point with a margin, and to lie mostly
+    inside."""
     point = made.points[:, 0]
     slack = 0.8 * window.scale[:, None]
     centre = torch.minimum(torch.maximum(window.centre, point - slack), point + slack)

@@ -23,8 +23,8 @@ DEEPEST = 12  # how many samples deep the inside of an area is told apart
 
 @dataclass(frozen=True)
 class Habits:
-    """deep, border: chances that a point is the deepest of the error, or at its border (else anywhere in it). slip: that
-    it lands up to two samples beside. kinds: of first and later prompts (click, scribble, lasso, box)."""
+    """deep, border: chances that a point is the deepest of the error, or at its border (else anywhere in it). slip:
+    that it lands up to two samples beside. kinds: of first and later prompts (click, scribble, lasso, box)."""
 
     deep: float = 0.5
     border: float = 0.15

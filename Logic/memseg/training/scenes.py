@@ -17,8 +17,9 @@ from ..networks.parts import cell_centres
 
 @dataclass(frozen=True)
 class Scenes:
-    """B cubes of S^3 samples. image (B, 1, S^3) raw; target, inside (B, 1, S^3) bool; low, high (B,) the volume's robust
-    range; spacing (B,) mm between samples; native (B, 3) mm, the spacing of the volume the scene was cut from."""
+    """B cubes of S^3 samples. image (B, 1, S^3) raw; target, inside (B, 1, S^3) bool; low, high (B,) the volume's
+    robust range; spacing (B,) mm between samples; native (B, 3) mm, the spacing of the volume the scene was cut
+    from."""
 
     image: Tensor
     target: Tensor
@@ -66,8 +67,8 @@ def read(maps: Tensor, places: Tensor, mode: str = "bilinear") -> Tensor:
 
 
 def looked_at(scenes: Scenes, window: Window, region: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """What a region of region^3 samples sees: network image (B, 2, ...), condition (B, 4), target and inside (B, 1, ...)
-    float 0 or 1."""
+    """What a region of region^3 samples sees: network image (B, 2, ...), condition (B, 4), target and inside (B, 1,
+    ...) float 0 or 1."""
     places = window.places(region)
     inside = read(scenes.inside.float(), places, "nearest") > 0.5
     image = channels(read(scenes.image, places), inside, scenes.low, scenes.high)

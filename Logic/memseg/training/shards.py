@@ -1,8 +1,9 @@
 """Shards: labelled volumes and label maps as small .npz files that training reads with numpy alone.
 
-A shard holds `codes` (K, J, I) uint8 and `values` (256,) float32, so that an intensity is values[codes]: levels lie densest
-where most voxels are, which keeps the soft tissue of a CT apart. `labels` (K, J, I) uint8 counts objects from 1. `spacing`
-(3,) mm is k, j, i; `watch` is 1 for subjects held out to watch training by. A label map has no `codes`. No names are kept.
+A shard holds `codes` (K, J, I) uint8 and `values` (256,) float32, so that an intensity is values[codes]: levels lie
+densest where most voxels are, which keeps the soft tissue of a CT apart. `labels` (K, J, I) uint8 counts objects from
+1. `spacing` (3,) mm is k, j, i; `watch` is 1 for subjects held out to watch training by. A label map has no `codes`.
+No names are kept.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Anatomy that never was: label volumes and images of them, made on the device in batches (after SynthSeg's idea).
 
-A warped partition is the background; ellipsoids, shells, tubes, small lesions inside what is there and touching twins are
-painted over it, one label each. Intensities are drawn per label, so any contrast may occur, then texture, partial volume,
-bias, ghosts, rings, noise and thick slices make an image of it.
+A warped partition is the background; ellipsoids, shells, tubes, small lesions inside what is there and touching twins
+are painted over it, one label each. Intensities are drawn per label, so any contrast may occur, then texture, partial
+volume, bias, ghosts, rings, noise and thick slices make an image of it.
 """
 
 from __future__ import annotations
@@ -113,7 +113,8 @@ def _distance_to_segment(warped: Tensor, first: Tensor, last: Tensor) -> Tensor:
 
 
 def _somewhere_inside(source: Generator, warped: Tensor, labels: Tensor) -> Tensor:
-    """(B, 3): a place within a painted object or a cell of the partition, never its background if that can be helped."""
+    """(B, 3): a place within a painted object or a cell of the partition, never its background if that can be
+    helped."""
     flat = labels.flatten(1)
     weight = (flat > 0).float() + 1e-6
     scores = weight.log() - (-uniform(source, tuple(flat.shape), 1e-7, 1 - 1e-7).log()).log()
@@ -194,8 +195,8 @@ def _with_artefacts(source: Generator, image: Tensor) -> Tensor:
 
 
 def thick_slices(source: Generator, image: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Some samples averaged over slabs of 2 to 6 samples along one axis, image linear and target in blocks between them;
-    and (B, 3) the native spacing in samples."""
+    """Some samples averaged over slabs of 2 to 6 samples along one axis, image linear and target in blocks between
+    them; and (B, 3) the native spacing in samples."""
     batch, edge = len(image), image.shape[-1]
     factors = 1 + whole(source, (batch,), 6) * happens(source, batch, 0.5)
     axes = whole(source, (batch,), 3)

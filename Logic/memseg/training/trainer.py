@@ -1,4 +1,5 @@
-"""The training loop: one optimiser step an episode batch, everything decided by (seed, step), stopped and resumed at will."""
+"""The training loop: one optimiser step an episode batch, everything decided by (seed, step), stopped and resumed at
+will."""
 
 from __future__ import annotations
 
@@ -60,7 +61,8 @@ class Plan:
 
 @dataclass(frozen=True)
 class Progress:
-    """After one step: its number (from 1), loss, mean Dice after the last prompt, norm of the gradient, seconds so far."""
+    """After one step: its number (from 1), loss, mean Dice after the last prompt, norm of the gradient, seconds so
+    far."""
 
     step: int
     loss: float
@@ -115,7 +117,8 @@ class Trainer:
     def run(
         self, supply: Supply, until: float | None = None, stop: Callable[[], bool] = lambda: False
     ) -> Iterator[Progress]:
-        """Step after step until the plan's last one, the time (time.monotonic) or `stop`; never in the middle of one."""
+        """Step after step until the plan's last one, the time (time.monotonic) or `stop`; never in the middle of
+        one."""
         started = time.monotonic()
         while self.step < self.plan.steps and not stop() and (until is None or time.monotonic() < until):
             loss, reached, norm = self.advance(supply)

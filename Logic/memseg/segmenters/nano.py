@@ -1,0 +1,316 @@
+"""The nano network as a segmenter: which part of the volume to look at, how closely, and what of the answer to keep.
+
+A first prompt is answered at several zooms in one batch and the one that expects the best mask wins. A correction is
+answered close to the prompt. Either way the view widens while the answer is cut off by its border, and what changed is
+looked at once more at a finer zoom where that takes one view. Voxels on which the network did not change its mind stay
+exactly as they were, and what the prompts say outright is honoured to the voxel.
+
+With memory off the network knows the newest prompt and the mask; with memory on, also what earlier prompts left behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from .. import catalog
+from ..geometry import AXES, Box
+from ..memory.interaction import Interaction
+from ..networks.nano import Nano
+from ..prompts import BoxPrompt, Click, MaskPrompt, Prompt
+from ..raster import rasterize
+from ..volume import Volume
+from . import nano_weights
+from .base import Numbered, Prediction
+from .nano_engine import Engine, Seen
+from .nano_tensors import embeddings
+from .nano_view import View, extent_of_mask
+
+_SLAB_VOXELS = 2_000_000
+
+
+@dataclass(frozen=True)
+class Zooming:
+    """zooms: sample spacings tried for a first click, over the volume's finest. fills: parts of the view's edge that a
+    first stroke, or a box, may fill. room: edge of a correction's view over the object's. widenings: at most so many,
+    each by `wider`. cut_off: samples on a face that call for one. finest: sample spacing over the volume's finest."""
+
+    zooms: tuple[float, ...] = (1.0, 2.0, 4.0)
+    stroke_fills: tuple[float, ...] = (0.5, 0.25)
+    box_fills: tuple[float, ...] = (0.65,)
+    room: float = 1.3
+    widenings: int = 3
+    wider: float = 1.6
+    cut_off: int = 12
+    finest: float = 0.75
+    refines: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class _Patch:
+    """A probability crop that stands for the mask within its box."""
+
+    box: Box
+    probability: np.ndarray
+
+
+class NanoSegmenter:
+    """See the module."""
+
+    def __init__(self, network: Nano, device: str = "auto", zooming: Zooming | None = None) -> None:
+        self.card = catalog.card("nano")
+        self._engine = Engine(network, device)
+        self._zooming = zooming or Zooming()
+
+    @classmethod
+    def from_file(cls, path: Path, device: str = "auto") -> NanoSegmenter:
+        """Raises ModelError for weights that are missing, damaged, or of another model."""
+        return cls(nano_weights.load(path), device)
+
+    def predict(
+        self,
+        volume: Volume,
+        prompts: tuple[Numbered, ...],
+        mask_kji: np.ndarray,
+        memory: tuple[Interaction, ...] | None,
+    ) -> Prediction:
+        prediction, _ = self._predicted(volume, prompts, mask_kji, memory)
+        return prediction
+
+    def attention(
+        self,
+        volume: Volume,
+        prompts: tuple[Numbered, ...],
+        mask_kji: np.ndarray,
+        memory: tuple[Interaction, ...] | None,
+    ) -> np.ndarray:
+        """(N,) how much the answer to these arguments leaned on each entry of the memory, sum 1; empty without one."""
+        _, seen = self._predicted(volume, prompts, mask_kji, memory)
+        weights = seen.answer.attention
+        return np.zeros(0, np.float32) if weights is None else weights[seen.place].float().cpu().numpy()
+
+    def _predicted(
+        self,
+        volume: Volume,
+        prompts: tuple[Numbered, ...],
+        mask_kji: np.ndarray,
+        memory: tuple[Interaction, ...] | None,
+    ) -> tuple[Prediction, Seen]:
+        newest = prompts[-1].prompt
+        extent = _extent(mask_kji, volume, prompts)
+        views = self._first_views(volume, newest) if extent.is_empty else [self._correcting(volume, newest, extent)]
+        seen, before = self._widened(volume, newest, views, mask_kji, memory)
+        patch = _pasted(seen, before, mask_kji, _anchor(newest, volume))
+        patch = self._refined(volume, newest, mask_kji, memory, seen, patch)
+        patch = _grown(patch, mask_kji, _cleared_by(newest, extent))
+        honour(patch.probability, patch.box, _standing(prompts), volume)
+        kept = embeddings(seen.answer, seen.place, newest, volume, seen.view)
+        return Prediction(patch.box, patch.probability, *kept), seen
+
+    # -- where to look -------------------------------------------------------------------------------------------
+
+    def _first_views(self, volume: Volume, prompt: Prompt) -> list[View]:
+        edge, zooming = self._engine.network.config.region, self._zooming
+        spacing = np.asarray(volume.grid.spacing_kji_mm)
+        place = place_of(prompt, volume)
+        centre = (np.asarray(place.start_kji) + np.asarray(place.stop_kji) - 1) / 2
+        if isinstance(prompt, Click):
+            wanted = [zoom * spacing.min() for zoom in zooming.zooms]
+        else:
+            fills = zooming.box_fills if isinstance(prompt, BoxPrompt) else zooming.stroke_fills
+            extent_mm = float((np.asarray(place.shape_kji) * spacing).max())
+            wanted = [extent_mm / fill / edge for fill in fills]
+        spacings = dict.fromkeys(self._allowed(volume, size) for size in wanted)
+        return [View(volume.grid, tuple(map(float, centre)), size, edge) for size in spacings]
+
+    def _correcting(self, volume: Volume, prompt: Prompt, extent: Box) -> View:
+        """The whole object where that is no more than twice too coarse, otherwise the surroundings of the prompt."""
+        edge, spacing = self._engine.network.config.region, np.asarray(volume.grid.spacing_kji_mm)
+        place = place_of(prompt, volume)
+        whole = extent.union(place)
+        needed = float((np.asarray(whole.shape_kji) * spacing).max()) * self._zooming.room / edge
+        box = whole
+        if needed > 2 * spacing.min():
+            box = place
+            own = float((np.asarray(place.shape_kji) * spacing).max()) * self._zooming.room / edge
+            needed = max(needed / 2, own)
+        centre = (np.asarray(box.start_kji) + np.asarray(box.stop_kji) - 1) / 2
+        return View.around(volume.grid, centre, self._allowed(volume, needed), edge)
+
+    def _allowed(self, volume: Volume, spacing_mm: float) -> float:
+        """The next larger step of a ladder of factors of the square root of two from the volume's finest spacing,
+        never finer than allowed nor coarser than it takes to see the whole volume."""
+        native = np.asarray(volume.grid.spacing_kji_mm)
+        coarsest = float((np.asarray(volume.shape_kji) * native).max()) / self._engine.network.config.region
+        finest = self._zooming.finest * native.min()
+        step = np.ceil(2 * np.log2(np.clip(spacing_mm, finest, max(coarsest, finest)) / finest) - 1e-6)
+        return float(finest * 2 ** (step / 2))
+
+    # -- what to keep ----------------------------------------------------------------------------------------------
+
+    def _widened(
+        self,
+        volume: Volume,
+        prompt: Prompt,
+        views: list[View],
+        mask_kji: np.ndarray,
+        memory: tuple[Interaction, ...] | None,
+    ) -> tuple[Seen, np.ndarray]:
+        """The most promising of the views' answers, from wider views while the border cuts off what changed; and the
+        mask it met, (edge, edge, edge) 0 to 1."""
+        for widening in range(self._zooming.widenings + 1):
+            masks = [view.sample(mask_kji) for view in views]
+            answers = self._engine.answers(volume, prompt, views, masks, memory)
+            scores = [each.quality * bool((each.logits > 0).any()) for each in answers]
+            best = int(np.argmax(scores))
+            seen, before = answers[best], masks[best]
+            changed = ((seen.logits > 0) != (before > 0.5)) & seen.view.inside
+            larger = self._allowed(volume, seen.view.spacing_mm * self._zooming.wider)
+            enough = seen.view.border_samples(changed) < self._zooming.cut_off
+            if enough or widening == self._zooming.widenings or larger <= seen.view.spacing_mm:
+                break
+            views = [replace(seen.view, spacing_mm=larger)]
+        return seen, before
+
+    def _refined(
+        self,
+        volume: Volume,
+        prompt: Prompt,
+        mask_kji: np.ndarray,
+        memory: tuple[Interaction, ...] | None,
+        seen: Seen,
+        patch: _Patch,
+    ) -> _Patch:
+        """What changed, looked at once more at a finer zoom, where that is finer by a half and takes one view."""
+        now = mask_kji[patch.box.slices] > 0
+        changed = Box.of_mask((patch.probability > 0.5) != now)
+        if not self._zooming.refines or changed.is_empty:
+            return patch
+        changed = changed.shifted(patch.box.start_kji)
+        spacing = np.asarray(volume.grid.spacing_kji_mm)
+        needed = float((np.asarray(changed.shape_kji) * spacing).max()) * self._zooming.room / seen.view.edge
+        finer = self._allowed(volume, needed)
+        if finer * 1.4 > seen.view.spacing_mm:
+            return patch
+        centre = (np.asarray(changed.start_kji) + np.asarray(changed.stop_kji) - 1) / 2
+        view = View.around(volume.grid, centre, finer, seen.view.edge)
+        around = view.box.union(patch.box)
+        current = mask_kji[around.slices].astype(np.float32)
+        current[patch.box.relative_to(around).slices] = patch.probability > 0.5
+        met = view.sample(current, around.start_kji)
+        again = self._engine.answers(volume, prompt, [view], [met], memory)[0]
+        fine = _pasted(again, met, current, _voxel_of(view.box), around)
+        current[patch.box.relative_to(around).slices] = patch.probability
+        current[fine.box.relative_to(around).slices] = fine.probability
+        box = patch.box.union(fine.box)
+        return _Patch(box, np.ascontiguousarray(current[box.relative_to(around).slices]))
+
+
+def place_of(prompt: Prompt, volume: Volume) -> Box:
+    """The voxels of the volume a prompt covers, boxed."""
+    if isinstance(prompt, (BoxPrompt, MaskPrompt)):
+        return prompt.box.clipped(volume.shape_kji)
+    return rasterize(prompt, volume.grid)[0]
+
+
+def _anchor(prompt: Prompt, volume: Volume) -> Box:
+    """Voxels that a patch holds in any case: the prompt's own, or one of a box's, which may be as large as the
+    volume."""
+    place = place_of(prompt, volume)
+    return _voxel_of(place) if isinstance(prompt, BoxPrompt) else place
+
+
+def _voxel_of(box: Box) -> Box:
+    """The one in the middle of a box that is not empty."""
+    middle = tuple((start + stop - 1) // 2 for start, stop in zip(box.start_kji, box.stop_kji))
+    return Box(middle, tuple(index + 1 for index in middle))
+
+
+def _cleared_by(prompt: Prompt, extent: Box) -> Box:
+    """Where a box empties the mask, which the network may not have looked at; empty for other prompts."""
+    if not isinstance(prompt, BoxPrompt):
+        return Box.empty()
+    return extent if prompt.positive else prompt.box.intersection(extent)
+
+
+def _grown(patch: _Patch, mask_kji: np.ndarray, box: Box) -> _Patch:
+    """The patch on a box that holds `box` too, there as the mask was."""
+    whole = patch.box.union(box)
+    if whole == patch.box:
+        return patch
+    probability = (mask_kji[whole.slices] > 0).astype(np.float32)
+    probability[patch.box.relative_to(whole).slices] = patch.probability
+    return _Patch(whole, probability)
+
+
+def _standing(prompts: tuple[Numbered, ...]) -> tuple[Prompt, ...]:
+    """The prompts since the last mask, which overrules those before it."""
+    given = [entry.prompt for entry in prompts]
+    masks = [place for place, prompt in enumerate(given) if isinstance(prompt, MaskPrompt)]
+    return tuple(given[masks[-1] + 1 :] if masks else given)
+
+
+def _extent(mask_kji: np.ndarray, volume: Volume, prompts: tuple[Numbered, ...]) -> Box:
+    near = Box.empty()
+    for entry in prompts:
+        near = near.union(place_of(entry.prompt, volume))
+    margin = np.ceil(15.0 / np.asarray(volume.grid.spacing_kji_mm)).astype(int)
+    return extent_of_mask(mask_kji, near, margin)
+
+
+def _pasted(seen: Seen, before: np.ndarray, mask_kji: np.ndarray, place: Box, frame: Box | None = None) -> _Patch:
+    """The answer on the voxels it changed (and the prompt's); the others as they were, to the voxel.
+
+    before: the mask as the view samples it. frame: the box of the volume that mask_kji covers; None for all of it.
+    """
+    view = seen.view
+    probability = 1 / (1 + np.exp(-np.clip(seen.logits, -30, 30)))
+    changed = ((probability > 0.5) != (before > 0.5)) & view.inside
+    box = view.native_box(changed).union(place.intersection(view.box))
+    if box.is_empty:
+        box = place
+    pieces = [np.zeros((0, *box.shape_kji[1:]), np.float32)]
+    for slab in _slabs(box):
+        local = slab if frame is None else slab.relative_to(frame)
+        after, was = view.written(probability, slab), view.written(before, slab)
+        pieces.append(np.where((after > 0.5) == (was > 0.5), mask_kji[local.slices] > 0.5, after))
+    return _Patch(box, np.concatenate(pieces, dtype=np.float32))
+
+
+def _slabs(box: Box) -> Iterator[Box]:
+    """The box cut along k, so that what is worked on at a time stays small."""
+    (start, j_start, i_start), (stop, j_stop, i_stop) = box.start_kji, box.stop_kji
+    thickness = max(1, _SLAB_VOXELS // max(1, box.shape_kji[1] * box.shape_kji[2]))
+    for low in range(start, stop, thickness):
+        yield Box((low, j_start, i_start), (min(stop, low + thickness), j_stop, i_stop))
+
+
+def honour(probability: np.ndarray, box: Box, standing: tuple[Prompt, ...], volume: Volume) -> None:
+    """Write into the crop what the prompts say outright; later ones over earlier ones."""
+    for prompt in standing:
+        if isinstance(prompt, BoxPrompt):
+            within = prompt.box.intersection(box).relative_to(box)
+            if not prompt.positive:
+                probability[within.slices] = 0
+            elif prompt is standing[-1]:
+                _bound(probability, prompt, within, box)
+            continue
+        where, crop = rasterize(prompt, volume.grid)
+        shared = where.intersection(box)
+        if not shared.is_empty:
+            covered = crop[shared.relative_to(where).slices] > 0
+            probability[shared.relative_to(box).slices][covered] = float(prompt.positive)
+
+
+def _bound(probability: np.ndarray, prompt: BoxPrompt, within: Box, box: Box) -> None:
+    """Empty the crop outside the bounds; a flat box bounds its own slice only."""
+    outside = np.ones(probability.shape, bool)
+    outside[within.slices] = False
+    if prompt.flat_axis is not None:
+        axis = AXES.index(prompt.flat_axis)
+        others = np.arange(probability.shape[axis]) != prompt.box.start_kji[axis] - box.start_kji[axis]
+        np.moveaxis(outside, axis, 0)[others] = False
+    probability[outside] = 0

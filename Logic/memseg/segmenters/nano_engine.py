@@ -1,0 +1,157 @@
+"""Runs a nano network: features of recent views kept, images normalised, one device with the CPU to fall back on."""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import TypeVar
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import ModelError
+from ..memory.interaction import Interaction
+from ..networks.image import HIGH, LOW, channels, condition
+from ..networks.memory_attention import MemoryBatch
+from ..networks.nano import Answer, Features, Nano, PromptBatch
+from ..prompts import Prompt
+from ..volume import Volume
+from .nano_tensors import memory_batch, prompt_batch
+from .nano_view import View
+
+log = logging.getLogger(__name__)
+_KEPT_FEATURES = 6  # of a volume; a view's features take 8 MB
+_SAMPLED_VOXELS = 200_000  # from which a volume's robust range is estimated
+Result = TypeVar("Result")
+Batch = TypeVar("Batch", PromptBatch, MemoryBatch)
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """An answer for one of several views: logits (edge, edge, edge) float32 and the expected Dice, 0 to 1."""
+
+    view: View
+    logits: np.ndarray
+    quality: float
+    answer: Answer
+    place: int
+
+
+class _OfVolume:
+    """What is kept of one volume."""
+
+    def __init__(self, volume: Volume) -> None:
+        array = volume.array_kji
+        step = max(1, int(np.ceil((array.size / _SAMPLED_VOXELS) ** (1 / 3))))
+        low, high = np.quantile(array[::step, ::step, ::step].astype(np.float32), (LOW, HIGH))
+        if low == high:
+            low, high = volume.intensity_range
+        self.low, self.high = float(low), float(high)
+        self.features: OrderedDict[tuple[float, ...], Features] = OrderedDict()
+
+
+class Engine:
+    """Not for several threads at once; what it keeps never changes an answer."""
+
+    def __init__(self, network: Nano, device: str = "auto") -> None:
+        torch.set_flush_denormal(True)
+        self.network = network.eval().requires_grad_(False)
+        self.device = chosen_device(device)
+        self._kept: WeakKeyDictionary[Volume, _OfVolume] = WeakKeyDictionary()
+        self._to(self.device)
+
+    def answers(
+        self,
+        volume: Volume,
+        prompt: Prompt,
+        views: list[View],
+        masks: list[np.ndarray],
+        memory: tuple[Interaction, ...] | None,
+    ) -> list[Seen]:
+        """The network's answer in each view, all in one batch."""
+        config = self.network.config
+        prompts = prompt_batch(prompt, volume, views, masks, config)
+        remembered = memory_batch(memory, views, config) if memory else None
+        return self._on_device(lambda: self._answered(volume, views, prompts, remembered))
+
+    def _answered(
+        self, volume: Volume, views: list[View], prompts: PromptBatch, memory: MemoryBatch | None
+    ) -> list[Seen]:
+        with torch.inference_mode(), self._precision():
+            features = self._features(volume, views)
+            moved = None if memory is None else _moved(memory, self.device)
+            answer = self.network.answer(features, _moved(prompts, self.device), moved)
+            logits = answer.logits[:, 0].float().cpu().numpy()
+            quality = answer.quality.sigmoid().cpu().numpy()
+        return [Seen(view, logits[place], float(quality[place]), answer, place) for place, view in enumerate(views)]
+
+    def _features(self, volume: Volume, views: list[View]) -> Features:
+        if volume not in self._kept:
+            self._kept[volume] = _OfVolume(volume)
+        kept = self._kept[volume]
+        missing = [view for view in views if view.key not in kept.features]
+        if missing:
+            made = self.network.encode(*self._image(volume, missing, kept))
+            for place, view in enumerate(missing):
+                kept.features[view.key] = made.taken(torch.tensor([place], device=self.device))
+        found = [kept.features[view.key] for view in views]
+        for view in views:
+            kept.features.move_to_end(view.key)
+        while len(kept.features) > _KEPT_FEATURES:
+            kept.features.popitem(last=False)
+        if len(found) == 1:
+            return found[0]
+        levels = zip(*(each.levels for each in found))
+        return Features(tuple(torch.cat(level) for level in levels), torch.cat([each.image for each in found]))
+
+    def _image(self, volume: Volume, views: list[View], kept: _OfVolume) -> tuple[Tensor, Tensor]:
+        values = torch.from_numpy(np.stack([view.sample(volume.array_kji) for view in views])[:, None])
+        inside = torch.from_numpy(np.stack([view.inside for view in views])[:, None])
+        low, high = (torch.full((len(views),), end) for end in (kept.low, kept.high))
+        spacing = torch.tensor([view.spacing_mm for view in views], dtype=torch.float32)
+        native = torch.tensor(volume.grid.spacing_kji_mm, dtype=torch.float32).expand(len(views), 3)
+        image = channels(values.to(self.device), inside.to(self.device), low.to(self.device), high.to(self.device))
+        return image, condition(spacing, native).to(self.device)
+
+    # -- the device ----------------------------------------------------------------------------------------------
+
+    def _on_device(self, work: Callable[[], Result]) -> Result:
+        """The work's result; where the device runs out of memory, on the CPU, from now on."""
+        try:
+            return work()
+        except RuntimeError as error:
+            if self.device.type == "cpu" or not _is_out_of_memory(error):
+                raise
+            log.warning("The device ran out of memory, so the nano model goes on with the CPU.")
+        self._to(torch.device("cpu"))
+        return work()
+
+    def _to(self, device: torch.device) -> None:
+        self._kept.clear()
+        self.device = device
+        self.network.to(device)
+        half = device.type == "cuda" or (device.type == "cpu" and torch.cpu._is_avx512_bf16_supported())
+        self._precision = lambda: torch.autocast(device.type, torch.bfloat16, enabled=half)
+
+
+def chosen_device(name: str) -> torch.device:
+    """ "auto": a GPU where there is one. Raises ModelError for a device that cannot be used here."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise ModelError(f"The device '{name}' cannot be used here; choose cpu or auto.") from error
+    return torch.device(name)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in str(error).lower()
+
+
+def _moved(batch: Batch, device: torch.device) -> Batch:
+    return type(batch)(**{each.name: getattr(batch, each.name).to(device) for each in fields(batch)})
