@@ -61,6 +61,7 @@ def nano(
     rounds: Annotated[int | None, typer.Option(help="Most prompts in an episode.")] = None,
     synthetic: Annotated[float | None, typer.Option(help="Share of synthetic scenes, 0 to 1.")] = None,
     seed: Annotated[int | None, typer.Option(help="Decides everything.")] = None,
+    watched: Annotated[int | None, typer.Option(help="Held-out objects to watch training by.")] = None,
     watch_every: Annotated[int, typer.Option(help="Steps between two looks at the held-out objects.")] = 500,
     compact: Annotated[bool, typer.Option(help="Smaller checkpoints, no longer exact to the bit.")] = False,
 ) -> None:
@@ -74,6 +75,7 @@ def nano(
         "rounds": rounds,
         "synthetic": synthetic,
         "seed": seed,
+        "watched": watched,
     }
     changes = {name: value for name, value in told.items() if value is not None}
     shape = {"region": region, "widths": widths, "memory": memory}

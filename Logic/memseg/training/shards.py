@@ -11,9 +11,11 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -75,7 +77,7 @@ def read(folder: Path) -> list[Shard]:
 
 def _read_one(path: Path) -> Shard:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         labels, spacing = arrays["labels"], tuple(float(value) for value in arrays["spacing"])
         codes, values = arrays.get("codes"), arrays.get("values")
@@ -84,7 +86,7 @@ def _read_one(path: Path) -> Shard:
         if not (whole and fits):
             raise ValueError("the arrays do not belong together")
         return Shard(labels, spacing, bool(arrays["watch"]), codes, values)
-    except (OSError, ValueError, KeyError, EOFError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, EOFError, AttributeError, BadZipFile, zlib.error) as error:
         raise FileError(f"{path.name} is no shard, or damaged; make the shards again.") from error
 
 

@@ -210,9 +210,9 @@ def thick_slices(source: Generator, image: Tensor, target: Tensor) -> tuple[Tens
             size[axis] = slabs
             thin = functional.interpolate(picture, size=tuple(size), mode="area")
             picture = functional.interpolate(thin, size=(edge,) * 3, mode="trilinear", align_corners=False)
-            flat = functional.interpolate(mask.float(), size=tuple(size), mode="area") > 0.5
-            blocks = functional.interpolate(flat.float(), size=(edge,) * 3, mode="nearest") > 0.5
-            mask = torch.where(blocks.any(), blocks, mask)
+            share = functional.interpolate(mask.float(), size=tuple(size), mode="area")
+            flat = share >= torch.minimum(share.amax(), share.new_tensor(0.5))  # thin objects keep their best slab
+            mask = functional.interpolate(flat.float(), size=(edge,) * 3, mode="nearest") > 0.5
         images.append(picture)
         masks.append(mask)
     return torch.cat(images), torch.cat(masks), native

@@ -153,10 +153,9 @@ class Trainer:
             "average": dict(self.average.named_parameters()),
             **moments,
         }
-        counts = [int(held["step"]) for held in self.optimiser.state.values()]
-        return Checkpoint(
-            tensors, {"step": self.step, "updates": max(counts, default=0), "plan": plan_to_record(self.plan)}
-        )
+        # A parameter without a gradient, such as the memory's in an episode of one round, is not updated in that step.
+        updates = {names[parameter]: int(held["step"]) for parameter, held in self.optimiser.state.items()}
+        return Checkpoint(tensors, {"step": self.step, "updates": updates, "plan": plan_to_record(self.plan)})
 
     @classmethod
     def resumed(cls, saved: Checkpoint, device: torch.device, **changes: Any) -> Trainer:
@@ -172,15 +171,14 @@ class Trainer:
     def _take(self, saved: Checkpoint) -> None:
         self.network.load_state_dict(saved.tensors["weights"])
         self.average.load_state_dict(saved.tensors["average"])
-        self.step, updates = int(saved.state["step"]), int(saved.state["updates"])
-        if updates == 0:
-            return
+        self.step, updates = int(saved.state["step"]), saved.state["updates"]
         for name, parameter in self.network.named_parameters():
-            self.optimiser.state[parameter] = {
-                "step": torch.tensor(float(updates)),
-                "exp_avg": saved.tensors["first"][name].to(self.device),
-                "exp_avg_sq": saved.tensors["second"][name].to(self.device),
-            }
+            if name in updates:
+                self.optimiser.state[parameter] = {
+                    "step": torch.tensor(float(updates[name])),
+                    "exp_avg": saved.tensors["first"][name].to(self.device),
+                    "exp_avg_sq": saved.tensors["second"][name].to(self.device),
+                }
 
 
 def _groups(network: Nano, decay: float) -> list[dict[str, Any]]:
