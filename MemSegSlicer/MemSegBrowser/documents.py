@@ -68,6 +68,8 @@ class Documents:
     async def ask_open(self, path: str | Path) -> None:
         """Open a file, after a question where there is work that was not saved."""
         target = _path_of(path)
+        if not target.exists():
+            raise FileError(f"There is no file {target}; check its name.")
         if self.has_unsaved_work and ending(target) != ".seg.nrrd":
             self._waiting = target
             self._page.data.open_shown = False

@@ -9,6 +9,7 @@ the part that changes is brought back to the volume's own grid.
 from __future__ import annotations
 
 import numpy as np
+from scipy import ndimage
 
 from .. import catalog
 from ..geometry import AXES, Box
@@ -155,11 +156,13 @@ def _correction(
         box = box.grown(np.ceil(margin_mm / spacing).astype(int)).clipped(volume.shape_kji)
         region = Region.covering(volume.grid, box, MOST_VOXELS)
         view, before = picture(region, volume.array_kji), region.sample(mask_kji)
-        odds = correction_odds(view, before, gather_seeds(view, standing, volume, memory))
+        seeds = gather_seeds(view, standing, volume, memory)
+        odds = correction_odds(view, before, seeds)
         if not region.touches_inner_border(odds > 0).any():
             break
     probability = 1 / (1 + np.exp(-np.clip(odds, -30, 30)))
-    changed = (probability > 0.5) != (before > 0.5)
+    changed = _round_the_prompt((probability > 0.5) != (before > 0.5), seeds.newest)
+    probability = np.where(changed, probability, before)
     if not changed.any():
         box = _place(standing[-1], volume)
         return box, mask_kji[box.slices].astype(np.float32)
@@ -168,6 +171,19 @@ def _correction(
     kept = (after > 0.5) == (was > 0.5)
     after[kept] = now[kept]
     return box, after
+
+
+def _round_the_prompt(changed: np.ndarray, newest: np.ndarray) -> np.ndarray:
+    """The 26-connected parts of a change that hold a voxel of the prompt or one beside it: a correction acts where it is
+    made, and what was agreed elsewhere stays.
+    """
+    parts, count = ndimage.label(changed, structure=np.ones((3, 3, 3), bool))
+    if count == 0:
+        return changed
+    near = np.zeros(changed.shape, bool)
+    near[tuple(newest.T)] = True
+    touched = np.unique(parts[ndimage.binary_dilation(near, np.ones((3, 3, 3), bool))])
+    return np.isin(parts, touched[touched > 0])
 
 
 def correction_odds(view: Picture, before: np.ndarray, seeds: Seeds) -> np.ndarray:
@@ -190,7 +206,7 @@ def gather_seeds(
             points[prompt.positive].append(newest)
             looks[prompt.positive].append(appearance(view, newest))
     newest_look = looks[standing[-1].positive][-1]
-    remembered = looks_of(memory or ())
+    remembered = looks_of(())
     return Seeds(
         np.concatenate(points[True]),
         np.concatenate(points[False]),
