@@ -1,4 +1,4 @@
-"""`memseg app` and `memseg demo`: what the command line shows of the browser shell. Imports of VTK wait until it runs."""
+"""`memseg app` and `memseg demo`: what the command line shows of the browser shell. VTK is imported when they run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import sys
 import webbrowser
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -17,10 +17,12 @@ _IMAGE = "An image, a DICOM folder or a Slicer scene to open; the bundled abdome
 
 
 def app(
-    image: Annotated[Optional[Path], typer.Argument(help=_IMAGE)] = None,
-    host: Annotated[str, typer.Option(help="Address to serve on; others than loopback let your network in.")] = "127.0.0.1",
+    image: Annotated[Path | None, typer.Argument(help=_IMAGE)] = None,
+    host: Annotated[
+        str, typer.Option(help="Address to serve on; others than loopback let your network in.")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port; 0 takes 8080, or the next one that is free.")] = 0,
-    model: Annotated[Optional[str], typer.Option(help="Model to start with.")] = None,
+    model: Annotated[str | None, typer.Option(help="Model to start with.")] = None,
     device: Annotated[str, typer.Option(help="Where models run: auto, cpu or cuda.")] = "auto",
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser where there is one.")] = True,
 ) -> None:
@@ -53,4 +55,8 @@ def _announce(address: str, open_browser: bool) -> None:
 
 
 def _has_display() -> bool:
-    return os.name == "nt" or sys.platform == "darwin" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+    return (
+        os.name == "nt"
+        or sys.platform == "darwin"
+        or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+    )

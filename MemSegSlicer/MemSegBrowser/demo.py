@@ -1,4 +1,4 @@
-"""The whole path without a person: clicks on the bundled CT, given as world points, become segments, pictures and numbers.
+"""The whole path without a person: clicks on the bundled CT, given as world points, become segments and pictures.
 
 PromptTools -> Controller -> Session -> SceneBridge, in a real slicer-core scene, as the application takes it.
 """
@@ -17,19 +17,20 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-import memseg
 import numpy as np
 import SimpleITK as sitk
+from slicer import vtkMRMLMarkupsFiducialNode, vtkMRMLScalarVolumeNode
+from trame_slicer.core import SlicerApp
+from vtkmodules.vtkCommonCore import vtkVersion
+from vtkmodules.vtkCommonDataModel import vtkVector3d
+
+import memseg
 from memseg.errors import FileError, MemSegError
 from memseg.evaluation.metrics import dice
 from memseg.evaluation.simulation import next_click
 from MemSegSlicerLib import PromptTools, SampleData, SceneBridge
 from MemSegSlicerLib.Controller import Controller
 from MemSegSlicerLib.Worker import MainQueue, Worker
-from slicer import vtkMRMLMarkupsFiducialNode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
-from trame_slicer.core import SlicerApp
-from vtkmodules.vtkCommonCore import vtkVersion
-from vtkmodules.vtkCommonDataModel import vtkVector3d
 
 from . import windowing
 from .pictures import ORIENTATIONS, SlicePicture, SurfacePicture
@@ -96,19 +97,20 @@ class _Stage:
         self._queue = queue
         self._worker = worker
         self._values = sample.values
-        self.volumeNode: vtkMRMLScalarVolumeNode = app.volumes_logic.AddArchetypeVolume(str(sample.image), sample.name, 0)
-        reference = app.volumes_logic.AddArchetypeVolume(str(sample.labels), "reference", 1)
+        read = app.volumes_logic.AddArchetypeVolume
+        self.volumeNode: vtkMRMLScalarVolumeNode = read(str(sample.image), sample.name, 0)
+        reference = read(str(sample.labels), "reference", 1)
         if self.volumeNode is None or reference is None:
             raise FileError("The bundled abdomen CT cannot be read; install MemSegSlicer again.")
         self._truth = SceneBridge.arrayOf(reference).copy()
         app.scene.RemoveNode(reference)
-        self.segmentationNode: vtkMRMLSegmentationNode = SceneBridge.newSegmentation(app.scene, self.volumeNode, sample.name)
+        self.segmentationNode = SceneBridge.newSegmentation(app.scene, self.volumeNode, sample.name)
         self._marks = {positive: self._newMarks(positive) for positive in (True, False)}
         self.controller = Controller(app.scene, worker, model)
         self.controller.setVolume(self.volumeNode)
 
     def segment(self, organ: str) -> list[ClickResult]:
-        """A new segment, clicked by the field's protocol: deepest in the organ first, then deepest in the largest error."""
+        """A new segment, clicked by the field's protocol: deepest in the organ, then deepest in the largest error."""
         segmentId = SceneBridge.addSegment(self.segmentationNode, organ)
         self.controller.setSegment(self.segmentationNode, segmentId)
         truth = self._truth == self._values[organ]

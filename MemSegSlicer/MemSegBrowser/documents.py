@@ -8,15 +8,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from slicer import vtkMRMLNode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
+from trame_server import Server
+from trame_slicer.core import SlicerApp
+
 import memseg
 from memseg.errors import FileError, SessionError, VolumeError
 from memseg.files import ending
 from memseg.volume import Volume
 from MemSegSlicerLib import SceneBridge
 from MemSegSlicerLib.Controller import Controller
-from slicer import vtkMRMLNode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
-from trame_server import Server
-from trame_slicer.core import SlicerApp
 
 from . import scene_files
 from .notices import Notices
@@ -206,7 +207,9 @@ class Documents:
     def _stamps(self) -> dict[str, Any]:
         """What tells whether any voxel changed; empty while every segment is."""
         node = self._workspace.segmentation_node
-        if node is None or not any(self._workspace.holds_voxels(identifier) for identifier in self._workspace.segment_ids):
+        if node is None or not any(
+            self._workspace.holds_voxels(identifier) for identifier in self._workspace.segment_ids
+        ):
             return {}
         return {identifier: SceneBridge.segmentStamp(node, identifier) for identifier in self._workspace.segment_ids}
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from memseg.errors import FileError
 from slicer import vtkMRMLScalarVolumeNode, vtkMRMLViewNode
 from trame_slicer.core import SlicerApp
 from trame_slicer.views import AbstractView, SliceView, ThreeDView
@@ -15,9 +14,11 @@ from vtkmodules.vtkCommonDataModel import vtkImageData
 from vtkmodules.vtkIOImage import vtkPNGWriter
 from vtkmodules.vtkRenderingCore import vtkActor2D, vtkTextActor, vtkWindowToImageFilter
 
+from memseg.errors import FileError
+
 SIZE_PX = (600, 600)
 ORIENTATIONS = ("Axial", "Coronal", "Sagittal")
-_LETTERS = {"Axial": "RLAP", "Coronal": "RLSI", "Sagittal": "APSI"}  # left, right, top, bottom edge, as Slicer shows them
+_LETTERS = {"Axial": "RLAP", "Coronal": "RLSI", "Sagittal": "APSI"}  # left, right, top, bottom edge, as in Slicer
 _MARGIN_PX = 14
 
 
@@ -82,8 +83,8 @@ class SurfacePicture:
 
 
 def _imageFirst(view: SliceView) -> None:
-    """Draw the image before what lies over it. The view adds its actor when it first has an image, and a translucent fill
-    that is drawn before the image blends with black."""
+    """Draw the image before what lies over it. The view adds its actor when it first has an image, and a translucent
+    fill that is drawn before the image blends with black."""
     props = view.first_renderer().GetViewProps()
     for actor in [prop for prop in props if isinstance(prop, vtkActor2D) and _isBackground(prop)]:
         props.RemoveItem(actor)

@@ -12,9 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-from memseg.errors import MemSegError
-from memseg.geometry import Box
-from MemSegSlicerLib import SceneBridge
 from slicer import vtkMRMLModelNode, vtkMRMLScene
 from vtkmodules.util.numpy_support import numpy_to_vtk
 from vtkmodules.vtkCommonDataModel import vtkImageData, vtkPolyData
@@ -22,6 +19,10 @@ from vtkmodules.vtkCommonMath import vtkMatrix4x4
 from vtkmodules.vtkCommonTransforms import vtkTransform
 from vtkmodules.vtkFiltersCore import vtkFlyingEdges3D, vtkPolyDataNormals, vtkWindowedSincPolyDataFilter
 from vtkmodules.vtkFiltersGeneral import vtkTransformPolyDataFilter
+
+from memseg.errors import MemSegError
+from memseg.geometry import Box
+from MemSegSlicerLib import SceneBridge
 
 from .workspace import Workspace, fractions
 

@@ -1,4 +1,4 @@
-"""One tab works at a time: the newest one. The others say so and can take the session back; nothing is lost either way."""
+"""One tab works at a time, the newest one; the others say so and can take the session back, and nothing is lost."""
 
 from __future__ import annotations
 

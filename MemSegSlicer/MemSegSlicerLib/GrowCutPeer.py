@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import slicer
 import vtk
+from vtk.util import numpy_support
+
 from memseg.errors import PromptError
 from memseg.geometry import Box
 from memseg.memory.interaction import Interaction
@@ -12,10 +14,11 @@ from memseg.prompts import Click
 from memseg.raster import rasterize
 from memseg.segmenters.base import ModelCard, Numbered, Prediction
 from memseg.volume import Volume
-from vtk.util import numpy_support
 
 SHELL_MM = 40.0
-SEED_RADIUS_MM = 4.0  # 2 mm scored lower: 0.17 / 0.33 / 0.48 / 0.51 after 1 / 3 / 5 / 10 clicks against 0.18 / 0.40 / 0.52 / 0.56
+SEED_RADIUS_MM = (
+    4.0  # 2 mm scored lower: 0.17 / 0.33 / 0.48 / 0.51 after 1 / 3 / 5 / 10 clicks against 0.18 / 0.40 / 0.52 / 0.56
+)
 _THINNEST_SHELLED = 9  # slices; along a shorter axis a shell would leave the object no room
 _OBJECT, _BACKGROUND = 1, 2
 
@@ -107,7 +110,9 @@ def _shell(seeds: np.ndarray, box: Box, shape_kji: tuple[int, int, int]) -> None
 
 
 def _ball(seeds: np.ndarray, centre: np.ndarray, radius_vox: np.ndarray, label: int) -> None:
-    axes = [(np.arange(size) - place) / max(radius, 1e-3) for size, place, radius in zip(seeds.shape, centre, radius_vox)]
+    axes = [
+        (np.arange(size) - place) / max(radius, 1e-3) for size, place, radius in zip(seeds.shape, centre, radius_vox)
+    ]
     inside = axes[0][:, None, None] ** 2 + axes[1][:, None] ** 2 + axes[2] ** 2 <= 1
     seeds[inside] = label
 

@@ -86,7 +86,10 @@ _OTHER_WORDS = {
     "thyroid gland": "thyroid",
 }
 # For names the table does not know: told apart also by people who confuse red and green (Okabe and Ito, 2008).
-_SPARE_COLORS = ((0, 158, 115), (230, 159, 0), (86, 180, 233), (213, 94, 0), (204, 121, 167), (240, 228, 66), (0, 114, 178))
+_SPARE_COLORS = (
+    *((0, 158, 115), (230, 159, 0), (86, 180, 233), (213, 94, 0)),
+    *((204, 121, 167), (240, 228, 66), (0, 114, 178)),
+)
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,7 @@ class Entry:
 
 
 def entryForName(name: str) -> Entry | None:
-    """What a segment of this name is; None where the table does not know it. "Right kidney", "kidney_right" are alike."""
+    """What a segment of this name is; None where the table does not know. "Right kidney", "kidney_right" are alike."""
     words = name.lower().replace("_", " ").replace("-", " ").split()
     sides = [word for word in words if word in _SIDES]
     whole, bare = " ".join(words), " ".join(word for word in words if word not in _SIDES)

@@ -44,7 +44,8 @@ class Worker:
     def submit(
         self, job: Callable[[], Result], done: Callable[[Result], None], failed: Callable[[Exception], None]
     ) -> None:
-        """Run the job in its turn, then `done` with what it returned or `failed` with what it raised, on the main thread.
+        """Run the job in its turn, then `done` with what it returned or `failed` with what it raised, on the main
+        thread.
 
         Raises RuntimeError after `close`.
         """
@@ -61,7 +62,7 @@ class Worker:
         done: Callable[[Result], None],
         failed: Callable[[Exception], None],
     ) -> None:
-        """As `submit`, once no job has run or waited for so many seconds. Not counted as busy, and dropped by `close`."""
+        """As `submit`, when no job has run or waited for so many seconds. Not counted as busy; dropped by `close`."""
         with self._changed:
             if not self._closed:
                 self._whenIdle.append((seconds, _Task(job, done, failed)))
@@ -132,7 +133,7 @@ class Worker:
         return None
 
     def _deliverDue(self) -> int:
-        """Hand out finished results, oldest first; returns how many. A failing receiver is logged, the others get theirs."""
+        """Hand out finished results, oldest first; returns how many. One that fails is logged, others get theirs."""
         count = 0
         while True:
             with self._changed:
@@ -178,7 +179,7 @@ class MainQueue:
             count += 1
 
     def waitUntilIdle(self, worker: Worker, timeout: float = 60.0) -> bool:
-        """Process results until the worker has nothing more to do; False where that took longer than `timeout` seconds."""
+        """Process results until the worker has nothing more to do; False where that took longer than `timeout` s."""
         end = time.monotonic() + timeout
         while time.monotonic() < end:
             wasBusy = worker.busy

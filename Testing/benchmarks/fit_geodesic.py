@@ -21,6 +21,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -31,21 +32,25 @@ from memseg.evaluation import dataset as datasets
 from memseg.evaluation.dataset import Entry, LabelledObject
 from memseg.evaluation.simulation import next_click
 from memseg.geometry import Box, Grid
+from memseg.memory.interaction import Interaction
 from memseg.prompts import Click
-from memseg.segmenters import first, geodesic, scores
-from memseg.segmenters.appearance import COSTS, picture
+from memseg.segmenters import evidence, first, geodesic, scores
+from memseg.segmenters.appearance import COSTS, Picture
 from memseg.segmenters.base import Numbered
+from memseg.segmenters.evidence import Seeds
 from memseg.segmenters.region import Region
 from memseg.segmenters.scores import Constants, FrontScore, QuadraticForm
 from memseg.volume import Volume
 
 log = logging.getLogger("fit")
 FOLDS = 4
-OBJECTS_PER_VOLUME = 4
-CLICKS = 10
+OBJECTS_PER_VOLUME = 3
+CLICKS = 8
 SAMPLES = 1600  # voxels an answer
 RIDGE_FRONTS = 3e-4
 RIDGE_VOXELS = 1e-3
+_LESION = 100_000
+_SHIFTS = tuple(float(value) for value in np.arange(0, 2.01, 0.2))
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +83,9 @@ def fold_of(subject: str) -> int:
 # -- objects ---------------------------------------------------------------------------------------------------------
 
 
-def training_objects(dataset: datasets.Dataset, labelmaps: Path | None, rng: np.random.Generator) -> Iterator[LabelledObject]:
+def training_objects(
+    dataset: datasets.Dataset, labelmaps: Path | None, rng: np.random.Generator
+) -> Iterator[LabelledObject]:
     yield from dataset.of_subjects("training").objects(OBJECTS_PER_VOLUME)
     if labelmaps is not None:
         for number, record in enumerate(json.loads((labelmaps / "manifest.json").read_text(encoding="utf-8"))):
@@ -86,31 +93,44 @@ def training_objects(dataset: datasets.Dataset, labelmaps: Path | None, rng: np.
 
 
 def painted_objects(path: Path, record: dict, number: int, rng: np.random.Generator) -> Iterator[LabelledObject]:
-    """Two objects of a label map, each in its own image: even regions under random contrast, blur, bias and noise."""
+    """Two structures and a small lesion of a label map, each in an image of its own under random contrast and noise."""
     import SimpleITK as sitk
 
     labels = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
     values = [value for value in record["labels"].values() if np.count_nonzero(labels == value) > 1500]
-    for name in rng.choice(len(values), 2, replace=False):
-        value = values[name]
-        crop = Box.of_mask(labels == value).grown(rng.integers(8, 40, 3)).clipped(labels.shape)
+    for turn, value in enumerate(rng.choice(values, 3, replace=False)):
         step = tuple(int(each) for each in rng.choice([1, 1, 2, 3], 3))
-        part = labels[crop.slices][tuple(slice(None, None, each) for each in step)]
-        image = painted(part, rng)
+        crop = Box.of_mask(labels == value).grown(rng.integers(8, 40, 3)).clipped(labels.shape)
+        part = labels[crop.slices][tuple(slice(None, None, each) for each in step)].astype(np.int32)
+        if turn == 2:
+            value = _LESION
+            part[lesion_in(part == part[tuple(rng.integers(0, part.shape))], step, rng)] = value
         truth = part == value
         box = Box.of_mask(truth)
-        if np.count_nonzero(truth) < 60:
+        if np.count_nonzero(truth) < (12 if value == _LESION else 60):
             continue
-        grid = Grid.from_spacing(part.shape, tuple(float(each) for each in step))
-        entry = Entry(f"painted_{number}_{value}", path, path, (), "none", "painted", f"painted-{number}")
-        yield LabelledObject(entry, str(value), Volume(image, grid), box, truth[box.slices])
+        source = "painted lesions" if value == _LESION else "painted"
+        entry = Entry(f"painted_{number}_{value}", path, path, (), "none", source, f"painted-{number}")
+        volume = Volume(painted(part, rng), Grid.from_spacing(part.shape, tuple(float(each) for each in step)))
+        yield LabelledObject(entry, str(value), volume, box, truth[box.slices])
+
+
+def lesion_in(host: np.ndarray, step: tuple[int, int, int], rng: np.random.Generator) -> np.ndarray:
+    """Bool: an ellipsoid of 2 to 9 mm radius round a voxel of the host, whatever it touches."""
+    places = np.argwhere(host)
+    centre = places[rng.integers(len(places))]
+    radii = rng.uniform(2, 9) * rng.uniform(0.7, 1.3, 3) / np.asarray(step)
+    axes = np.ogrid[tuple(slice(0, size) for size in host.shape)]
+    return sum(((axis - middle) / radius) ** 2 for axis, middle, radius in zip(axes, centre, radii)) <= 1
 
 
 def painted(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     values, inverse = np.unique(labels, return_inverse=True)
     means = rng.uniform(0, 100, len(values)).astype(np.float32)
     image = means[inverse.reshape(labels.shape)]
-    bias = ndimage.zoom(rng.normal(0, 6, (3, 3, 3)), np.asarray(labels.shape) / 3, order=1, grid_mode=True, mode="nearest")
+    bias = ndimage.zoom(
+        rng.normal(0, 6, (3, 3, 3)), np.asarray(labels.shape) / 3, order=1, grid_mode=True, mode="nearest"
+    )
     image = ndimage.gaussian_filter(image + bias.astype(np.float32), rng.uniform(0.3, 1.0))
     return (image + rng.normal(0, rng.uniform(1, 9), labels.shape)).astype(np.float32)
 
@@ -123,11 +143,18 @@ def full_truth(labelled: LabelledObject) -> np.ndarray:
 
 def clicks_in(truth: np.ndarray, volume: Volume, rng: np.random.Generator) -> list[Click]:
     """The protocol's first click, and one as a person would place it: anywhere in the deeper half."""
-    deepest = next_click(truth, np.zeros_like(truth), volume.grid.spacing_kji_mm)
+    deepest = correction_of(truth, np.zeros_like(truth), volume.grid)
     box = Box.of_mask(truth).grown(1).clipped(truth.shape)
     depth = ndimage.distance_transform_edt(truth[box.slices], sampling=volume.grid.spacing_kji_mm)
     places = np.argwhere(depth >= 0.5 * depth.max()) + box.start_kji
     return [deepest, Click(tuple(places[rng.integers(len(places))]))]
+
+
+def correction_of(truth: np.ndarray, mask: np.ndarray, grid: Grid) -> Click | None:
+    """The protocol's next click, found in the part of two full masks where there is anything."""
+    box = Box.of_mask(truth).union(Box.of_mask(mask)).grown(1).clipped(grid.shape_kji)
+    click = next_click(truth[box.slices], mask[box.slices], grid.spacing_kji_mm)
+    return None if click is None else Click(tuple(np.add(click.point_kji, box.start_kji)), click.positive)
 
 
 # -- fronts ----------------------------------------------------------------------------------------------------------
@@ -165,7 +192,9 @@ def fit_fronts(rows: list[FrontRow]) -> FrontScore:
         kind = np.zeros((len(z), *kinds))
         kind[:, row.scale, row.family] = 1
         kind = kind.reshape(len(z), -1)
-        lifted = np.concatenate([z, z[:, upper[0]] * z[:, upper[1]], kind, kind * z[:, :1], np.ones((len(z), 1))], axis=1)
+        lifted = np.concatenate(
+            [z, z[:, upper[0]] * z[:, upper[1]], kind, kind * z[:, :1], np.ones((len(z), 1))], axis=1
+        )
         weight = 1 / share[row.source] / len(z)
         normal = normal + weight * lifted.T @ lifted
         right = right + weight * lifted.T @ row.dice
@@ -184,51 +213,56 @@ def fit_fronts(rows: list[FrontRow]) -> FrontScore:
 
 
 class Recorder:
-    """Plays sessions with given constants and keeps a sample of the voxels of every answer."""
+    """Plays sessions, every other one with memory, and keeps a sample of the voxels of every correction."""
 
     def __init__(self, rng: np.random.Generator, with_oracle: bool) -> None:
         self.rows: list[VoxelRow] = []
         self._rng = rng
         self._with_oracle = with_oracle
+        self._seen: tuple[Region, np.ndarray, Seeds, np.ndarray] | None = None
 
-    def play(self, labelled: LabelledObject, start: Click) -> None:
+    def gather(self, view: Picture, before: np.ndarray, seeds: Seeds) -> np.ndarray:
+        """Takes the place of the segmenter's own, and remembers what it gave."""
+        measures = evidence.gather(view, before, seeds)
+        self._seen = (view.region, before, seeds, measures)
+        return measures
+
+    def play(self, labelled: LabelledObject, start: Click, with_memory: bool) -> None:
         truth = full_truth(labelled)
         mask = np.zeros_like(truth)
-        prompts: list[Numbered] = []
+        prompts: tuple[Numbered, ...] = ()
+        memory: tuple[Interaction, ...] = ()
         click: Click | None = start
         segmenter = geodesic.Geodesic()
         for number in range(1, CLICKS + 1):
             if click is None:
                 return
-            prompts.append(Numbered(number, click))
-            if number > 1:
-                self._record(labelled, tuple(prompts), mask, truth)
+            prompts = (*prompts, Numbered(number, click))
+            self._seen = None
+            answer = segmenter.predict(labelled.volume, prompts, mask, memory if with_memory else None)
+            if self._seen is not None:
+                self._record(labelled.entry.source, truth)
             if number > 1 and self._with_oracle:
                 mask = self._put_right(mask, truth, click, labelled.volume)
             else:
-                answer = segmenter.predict(labelled.volume, tuple(prompts), mask, None)
                 mask[answer.box.slices] = answer.mask
-            click = next_click(truth, mask, labelled.volume.grid.spacing_kji_mm)
+            memory = (*memory, Interaction(number, "geodesic", answer.sparse))
+            click = correction_of(truth, mask, labelled.volume.grid)
 
     def _put_right(self, mask: np.ndarray, truth: np.ndarray, click: Click, volume: Volume) -> np.ndarray:
         """The mask with the truth put in a ball round the click, 1 to 2.5 times as deep as the error there."""
         wrong = truth != mask
-        depth = ndimage.distance_transform_edt(wrong, sampling=volume.grid.spacing_kji_mm)[click.point_kji]
+        box = Box.of_mask(wrong).grown(1).clipped(mask.shape)
+        inside = tuple(np.subtract(click.point_kji, box.start_kji))
+        depth = ndimage.distance_transform_edt(wrong[box.slices], sampling=volume.grid.spacing_kji_mm)[inside]
         squared = np.zeros(mask.shape)
         for axis, (place, step) in enumerate(zip(click.point_kji, volume.grid.spacing_kji_mm)):
             shape = [-1 if other == axis else 1 for other in range(3)]
             squared = squared + (((np.arange(mask.shape[axis]) - place) * step) ** 2).reshape(shape)
         return np.where(squared <= (depth * self._rng.uniform(1, 2.5)) ** 2, truth, mask)
 
-    def _record(
-        self, labelled: LabelledObject, prompts: tuple[Numbered, ...], mask: np.ndarray, truth: np.ndarray
-    ) -> None:
-        volume = labelled.volume
-        standing = tuple(entry.prompt for entry in prompts)
-        region = geodesic.correction_region(volume, standing, geodesic.extent_of_mask(mask, volume, prompts), 1)
-        view, before = picture(region, volume.array_kji), region.sample(mask)
-        seeds = geodesic.gather_seeds(view, standing, volume, None)
-        measures = geodesic.gather(view, before, seeds)
+    def _record(self, source: str, truth: np.ndarray) -> None:
+        region, before, seeds, measures = self._seen
         part = region.sample(truth).ravel()
         wrong = np.flatnonzero((part > 0.5) != (before.ravel() > 0.5))
         half = SAMPLES // 2
@@ -240,9 +274,7 @@ class Recorder:
             chance[wrong] += 0.5 / len(wrong)
         scale = float((part > 0.5).sum()) + 0.05 * part.size + 1
         weight = (1 / (chance[chosen] * SAMPLES * scale)).astype(np.float32)
-        self.rows.append(
-            VoxelRow(labelled.entry.source, seeds.newest_is_positive, measures[chosen], part[chosen], weight)
-        )
+        self.rows.append(VoxelRow(source, seeds.newest_is_positive, measures[chosen], part[chosen], weight))
 
 
 def fit_voxels(rows: list[VoxelRow], ridge: float = RIDGE_VOXELS) -> QuadraticForm:
@@ -262,15 +294,37 @@ def fit_voxels(rows: list[VoxelRow], ridge: float = RIDGE_VOXELS) -> QuadraticFo
         odds = np.einsum("nd,nd->n", z @ ((pairs + pairs.T) / 2) + linear, z) + constant
         cost = float(np.sum(weight * (np.logaddexp(0, odds) - truth * odds), dtype=np.float64))
         residual = weight * (1 / (1 + np.exp(-np.clip(odds, -60, 60))) - truth)
-        slope = np.concatenate([(z.T @ (residual[:, None] * z)).ravel(), z.T @ residual, [residual.sum()]]).astype(float)
+        slope = np.concatenate([(z.T @ (residual[:, None] * z)).ravel(), z.T @ residual, [residual.sum()]]).astype(
+            float
+        )
         slope[:-1] += 2 * ridge * values[:-1]
         return cost + ridge * float(np.sum(values[:-1] ** 2)), slope
 
-    best = optimize.minimize(loss, np.zeros(size * size + size + 1), jac=True, method="L-BFGS-B", options={"maxiter": 120})
+    best = optimize.minimize(
+        loss, np.zeros(size * size + size + 1), jac=True, method="L-BFGS-B", options={"maxiter": 120}
+    )
     log.info("fitted on %d answers: loss %.4f after %d steps", len(rows), best.fun, best.nit)
     pairs = best.x[: size * size].reshape(size, size)
-    return QuadraticForm(mean.astype(np.float32), deviation.astype(np.float32), ((pairs + pairs.T) / 2).astype(np.float32),
+    form = QuadraticForm(mean.astype(np.float32), deviation.astype(np.float32), ((pairs + pairs.T) / 2).astype(np.float32),
                          best.x[size * size : -1].astype(np.float32), float(best.x[-1]))  # fmt: skip
+    return shifted(form, rows)
+
+
+def shifted(form: QuadraticForm, rows: list[VoxelRow]) -> QuadraticForm:
+    """The form with a constant added under which "odds above 0" gives the best mean Dice: calibrated odds do not."""
+    odds = [form(row.measures) for row in rows]
+    means = []
+    for shift in _SHIFTS:
+        sources: dict[str, list[float]] = {}
+        for row, values in zip(rows, odds):
+            mask, truth = values + shift > 0, row.truth > 0.5
+            shared = float(row.weight[mask & truth].sum())
+            total = float(row.weight[mask].sum() + row.weight[truth].sum())
+            sources.setdefault(row.source, []).append(2 * shared / max(total, 1e-9))
+        means.append(np.mean([np.mean(values) for values in sources.values()]))
+    best = int(np.argmax(means))
+    log.info("shift %.2f: Dice %.3f, unshifted %.3f", _SHIFTS[best], means[best], means[0])
+    return replace(form, constant=form.constant + _SHIFTS[best])
 
 
 # -- all of it -------------------------------------------------------------------------------------------------------
@@ -289,31 +343,30 @@ def fit(dataset: datasets.Dataset, labelmaps: Path | None, rounds: int, output: 
         recorder = Recorder(np.random.default_rng(2 + number), with_oracle=number == 0)
         for place, labelled in enumerate(training_objects(dataset, labelmaps, np.random.default_rng(0))):
             held_out = by_fold[fold_of(labelled.entry.subject)]
-            with using(Constants(held_out, grow or _NONE, cut or _NONE)):
-                truth = full_truth(labelled)
-                clicks = clicks_in(truth, labelled.volume, np.random.default_rng(1000 * number + place))
-                recorder.play(labelled, clicks[number % 2])
+            clicks = clicks_in(full_truth(labelled), labelled.volume, np.random.default_rng(1000 * number + place))
+            with using(Constants(held_out, grow or _NONE, cut or _NONE), recorder):
+                recorder.play(labelled, clicks[number % 2], with_memory=place % 2 == number // 2 % 2)
         voxels += recorder.rows
         grow, cut = (fit_voxels([row for row in voxels if row.positive == positive]) for positive in (True, False))
         write(Constants(front, grow, cut), output)
         log.info("round %d: %d answers so far", number + 1, len(voxels))
 
 
-_NONE = QuadraticForm(np.zeros(1, np.float32), np.ones(1, np.float32), np.zeros((1, 1), np.float32), np.zeros(1, np.float32), 0.0)
+_SIZE = len(evidence.COLUMNS)
+_NONE = QuadraticForm(*(np.full(_SIZE, value, np.float32) for value in (0, 1)), np.zeros((_SIZE, _SIZE), np.float32),
+                      np.zeros(_SIZE, np.float32), 0.0)  # fmt: skip
 
 
-class using:  # noqa: N801 - reads as a statement
-    """The segmenter works with these constants within the block."""
-
-    def __init__(self, constants: Constants) -> None:
-        self._constants = constants
-
-    def __enter__(self) -> None:
-        self._kept = (first.constants, geodesic.constants)
-        first.constants = geodesic.constants = lambda: self._constants
-
-    def __exit__(self, *_: object) -> None:
-        first.constants, geodesic.constants = self._kept
+@contextmanager
+def using(constants: Constants, recorder: Recorder) -> Iterator[None]:
+    """Within the block the segmenter works with these constants and shows the recorder what it measures."""
+    kept = (first.constants, geodesic.constants, geodesic.gather)
+    first.constants = geodesic.constants = lambda: constants
+    geodesic.gather = recorder.gather
+    try:
+        yield
+    finally:
+        first.constants, geodesic.constants, geodesic.gather = kept
 
 
 def write(constants: Constants, output: Path) -> None:

@@ -11,14 +11,14 @@ import pytest
 import SimpleITK as sitk
 from playwright.sync_api import expect
 
-from .conftest import SHAPE_KJI, Desk, ball_array, write_image
+from .conftest import SHAPE_KJI, WAIT_MS, Desk, ball_array, write_image
 
 pytestmark = pytest.mark.browser
 
 
 def segment_the_ball(desk: Desk) -> int:
     desk.click("Axial")
-    return desk.expect_voxels(lambda voxels: voxels > 1000)
+    return desk.expect_voxels(lambda voxels: voxels > 50)
 
 
 def test_segments_are_saved_with_name_and_voxels(desk: Desk, tmp_path: Path) -> None:
@@ -79,14 +79,13 @@ def test_a_saved_scene_goes_on_where_it_was_left(desk: Desk, tmp_path: Path) -> 
     fewer = desk.expect_voxels(lambda count: count < voxels)
     desk.save(tmp_path / "work.mrb")
     desk.expect_sentence("Saved work.mrb")
-    desk.press("ms-undo")
-    desk.expect_voxels(lambda count: count == voxels)
+    desk.press("ms-reset")
+    expect(desk.prompts).to_have_count(0)
     desk.open(tmp_path / "work.mrb")
-    desk.expect_sentence("Opened the scene work.mrb")
-    desk.expect_voxels(lambda count: count == fewer)
-    expect(desk.prompts).to_have_count(2)
+    expect(desk.prompts).to_have_count(2, timeout=WAIT_MS)
+    assert desk.expect_voxels(lambda count: count > 0) == fewer
     expect(desk.page.locator(".ms-memory")).to_have_text("2/60")
-    desk.wait_until(lambda: desk.coloured_pixels("Axial"), lambda pixels: pixels > 1000)
+    desk.wait_until(lambda: desk.coloured_pixels("Axial"), lambda pixels: pixels > 100)
     desk.press("ms-undo")
     desk.expect_voxels(lambda count: count == voxels)
 
@@ -146,15 +145,15 @@ def bad_files(folder: Path) -> dict[str, tuple[Path, str]]:
     return {
         "missing": (folder / "nowhere.nii.gz", "There is no file"),
         "empty": (empty, "is empty"),
-        "no image": (text, "cannot be read as an image"),
-        "cut short": (cut, "cannot be read as an image"),
+        "no image": (text, "damaged"),
+        "cut short": (cut, "damaged"),
         "flat": (write_image(folder / "flat.png", good[0].clip(0, 255).astype(np.uint8)), "2D picture"),
         "four-dimensional": (write_image(folder / "times.nii.gz", np.stack([good, good])), "time points or channels"),
         "colour": (
             write_image(folder / "colour.nrrd", np.stack([good] * 3, axis=-1).astype(np.uint8), is_vector=True),
             "colour or vectors",
         ),
-        "not a number": (write_image(folder / "holey.nii.gz", holey), "not numbers"),
+        "not a number": (write_image(folder / "holey.nrrd", holey), "not numbers"),
         "constant": (write_image(folder / "constant.nii.gz", np.full_like(good, 7)), "same value"),
         "no DICOM": (folder, "no DICOM images"),
         "no scene": (scene, "not a Slicer scene"),

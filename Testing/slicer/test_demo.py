@@ -39,7 +39,8 @@ def test_the_report_names_model_versions_and_every_click(made):
     assert list(report["organs"]) == list(demo.ORGANS)
     for clicks in report["organs"].values():
         assert 1 <= len(clicks) <= demo.CLICKS and clicks[0]["positive"]
-        assert all(0 <= click["dice"] <= 1 and click["seconds"] > 0 and len(click["point_ras"]) == 3 for click in clicks)
+        assert all(0 <= click["dice"] <= 1 and click["seconds"] > 0 for click in clicks)
+        assert all(len(click["point_ras"]) == 3 for click in clicks)
 
 
 def test_the_organs_are_found(made):

@@ -1,4 +1,4 @@
-"""Slice views rendered off screen: the overlay lies exactly where the mask does, also on oblique grids under transforms."""
+"""Slice views rendered off screen: the overlay lies where the mask does, also on oblique grids under transforms."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from fakes import ellipsoid, turned_grid
 from scipy import ndimage
+from trame_slicer.core import SlicerApp
 
 from memseg.geometry import Box, Grid
 from memseg.volume import MaskChange
@@ -17,6 +18,12 @@ pytestmark = pytest.mark.slicer
 SHAPE = (40, 60, 50)
 CENTRE = (22, 33, 20)
 MASK = ellipsoid(SHAPE, CENTRE, (8, 14, 11)).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def slicerApp() -> SlicerApp:
+    """Views stay in the application that made them and answer every event, so these tests have one of their own."""
+    return SlicerApp()
 
 
 def gridNamed(name: str) -> Grid:
@@ -90,7 +97,8 @@ def test_a_click_changes_the_overlay_without_anything_else_being_told(slicerApp,
     before = overlaid(picture, segmentationNode).sum()
     grown = MASK.copy()
     grown[CENTRE[0], 2:58, 2:48] = 1
-    SceneBridge.writeChange(segmentationNode, segmentId, volumeNode, MaskChange.between(MASK, Box.of_shape(SHAPE), grown))
+    change = MaskChange.between(MASK, Box.of_shape(SHAPE), grown)
+    SceneBridge.writeChange(segmentationNode, segmentId, volumeNode, change)
     assert overlaid(picture, segmentationNode).sum() > 3 * before
 
 

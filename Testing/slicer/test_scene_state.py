@@ -133,6 +133,21 @@ class TestRoundTrips:
             started.controller.saveToScene()
         assert len(SceneState(slicerApp.scene).storedKeys()) == 1
 
+    def test_a_session_still_to_be_stored_when_its_scene_is_closed_does_not_touch_the_next_one(
+        self, slicerApp, started, tmp_path
+    ):
+        save(slicerApp, tmp_path / "scene.mrb")
+        started.controller.add(Click(C))
+        started.finish()  # it would be stored after a pause
+        reopen(slicerApp, started, tmp_path / "scene.mrb")
+        end = time.monotonic() + 1.5
+        while time.monotonic() < end:
+            started.queue.process()
+            time.sleep(0.02)
+        assert len(started.controller.state.prompts) == 3
+        session = Session.from_bytes(base64.b64decode(sessionNode(started.scene).GetText()), started.controller.volume)
+        assert len(session.prompts) == 3
+
     def test_without_being_asked_a_session_is_in_the_scene_soon_after_the_last_click(self, started):
         before = sessionNode(started.scene).GetText()
         started.controller.add(Click(C))
@@ -150,7 +165,7 @@ class TestRoundTrips:
         node = started.controller.segmentationNode
         node.GetSegmentation().RemoveSegment(started.controller.segmentId)
         assert state.storedKeys() == ()
-        state.dropOrphans()
+        started.controller.saveToScene()
         assert started.scene.GetNumberOfNodesByClass("vtkMRMLTextNode") == 0
 
 
@@ -196,7 +211,8 @@ class TestDamagedScenes:
         state = SceneState(scene)
         state.segmentId, state.model = "no such segment", "no such model"
         crosshair = scene.GetFirstNodeByClass("vtkMRMLCrosshairNode")
-        scene.GetSingletonNode("MemSegSlicer", "vtkMRMLScriptedModuleNode").SetNodeReferenceID("Volume", crosshair.GetID())
+        node = scene.GetSingletonNode("MemSegSlicer", "vtkMRMLScriptedModuleNode")
+        node.SetNodeReferenceID("Volume", crosshair.GetID())
         controller = makeDesk().controller
         assert (controller.volumeNode, controller.segmentationNode, controller.state.model) == (None, None, "block")
 

@@ -31,18 +31,23 @@ def namesInTables() -> list[str]:
     return [name for table in tables for name in table]
 
 
-@pytest.mark.parametrize("name", [*namesInTables(), *(f"{side} {name}" for side in ("left", "right") for name in Terminology._PAIRED)])
+SIDED = [f"{side} {name}" for side in ("left", "right") for name in Terminology._PAIRED]
+
+
+@pytest.mark.parametrize("name", [*namesInTables(), *SIDED])
 def test_codes_and_colours_are_those_of_the_list(anatomy, slicerApp, name):
     entry = Terminology.entryForName(name)
     context, category, kind, modifier, *_ = entry.tag.split("~")
     assert context == anatomy["SegmentationCategoryTypeContextName"]
     (found,) = [c for c in anatomy["SegmentationCodes"]["Category"] if c["CodeValue"] == category.split("^")[1]]
     assert found["CodeMeaning"] == category.split("^")[2]
-    codes = [t for t in found["Type"] if [t["CodingSchemeDesignator"], t["CodeValue"], t["CodeMeaning"]] == kind.split("^")]
+    fields = ("CodingSchemeDesignator", "CodeValue", "CodeMeaning")
+    codes = [t for t in found["Type"] if [t[field] for field in fields] == kind.split("^")]
     assert codes, kind
     colors = [codes[0].get("recommendedDisplayRGBValue")]
     if modifier != "^^":
-        colors = [m["recommendedDisplayRGBValue"] for m in codes[0]["Modifier"] if m["CodeValue"] == modifier.split("^")[1]]
+        code = modifier.split("^")[1]
+        colors = [m["recommendedDisplayRGBValue"] for m in codes[0]["Modifier"] if m["CodeValue"] == code]
     elif colors == [None]:
         colors = [m["recommendedDisplayRGBValue"] for m in codes[0]["Modifier"]]
     assert np.allclose(np.array(entry.color) * 255, colors[0])

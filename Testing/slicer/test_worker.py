@@ -6,6 +6,7 @@ import threading
 import time
 
 import pytest
+
 from MemSegSlicerLib.Worker import MainQueue, Worker
 
 pytestmark = pytest.mark.slicer

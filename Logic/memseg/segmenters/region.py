@@ -63,7 +63,7 @@ class Region:
         for axis, factor in enumerate(self.factor_kji):
             if factor > 1:
                 starts = np.arange(self.shape_kji[axis]) * factor
-                low = -(-starts // stride[axis])
+                low = np.minimum(-(-starts // stride[axis]), crop.shape[axis] - 1)  # a last block may hold no sample
                 counts = np.diff(np.r_[low, crop.shape[axis]])
                 sums = np.add.reduceat(crop, low, axis=axis)
                 crop = sums / counts.reshape([-1 if other == axis else 1 for other in range(3)]).astype(np.float32)
