@@ -57,7 +57,7 @@ class Application:
         self._worker = Worker(loop.call_soon_threadsafe)
         self._controller = Controller(scene, self._worker, model, device)
         self._workspace = Workspace(scene)
-        self._surfaces = Surfaces(scene, self._workspace, self._show_first_surface)
+        self._surfaces = Surfaces(scene, self._workspace, self._show_new_surface)
         self._segments = Segments(self._page, self._workspace, self._controller, self._on_segments_changed)
         self._prompting = Prompting(
             self._page, self._controller, self._segments, PromptMarkers(scene), self._notices, self._views.jump_to
@@ -206,7 +206,7 @@ class Application:
         self._surfaces.show(self._page.data.surface_shown)
         self._views.render()
 
-    def _show_first_surface(self) -> None:
+    def _show_new_surface(self) -> None:
         for view in self._slicer.view_manager.get_threed_views():
             view.reset_view()
 

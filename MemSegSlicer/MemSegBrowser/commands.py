@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
 
 logger = logging.getLogger(__name__)
 
@@ -27,24 +30,29 @@ def app(
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser where there is one.")] = True,
 ) -> None:
     """Segment in the browser: four views, clicks, corrections, undo."""
-    from memseg.errors import MemSegError
-
     from .run import run
 
-    try:
-        run(image, host, port, model, device, lambda address: _announce(address, browser))
-    except MemSegError as error:
-        typer.secho(str(error), fg=typer.colors.RED, err=True)
-        raise typer.Exit(1) from None
+    run(image, host, port, model, device, lambda address: _announce(address, browser))
 
 
 def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")] = Path("demo"),
+    model: Annotated[str | None, typer.Option(help="Model to segment with.")] = None,
 ) -> None:
-    """Segment the bundled CT without a person, and write the result with pictures."""
+    """Segment the bundled CT without a person, and write segmentation, pictures and a report."""
     from .demo import run
 
-    run(output)
+    console = Console()
+    with Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console) as bar:
+        task = bar.add_task("Starting", total=1.0)
+        results = run(output, model, lambda what, done: bar.update(task, description=what, completed=done))
+        bar.update(task, description="Done", completed=1.0)
+    table = Table("Organ", "Clicks", "Dice", "Seconds a click")
+    for organ, clicks in results.items():
+        seconds = sum(click.seconds for click in clicks) / max(1, len(clicks))
+        table.add_row(organ, str(len(clicks)), f"{clicks[-1].dice:.2f}" if clicks else "", f"{seconds:.2f}")
+    console.print(table)
+    console.print(f"Written to {output}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _announce(address: str, open_browser: bool) -> None:

@@ -39,12 +39,15 @@ class _Surface:
 
 
 class Surfaces:
-    """Shows the surfaces while `shown`, and makes them again when the masks have been quiet for a moment."""
+    """Shows the surfaces while `shown`, and makes them again when the masks have been quiet for a moment.
 
-    def __init__(self, scene: vtkMRMLScene, workspace: Workspace, first_made: Callable[[], None]) -> None:
+    appeared: called when a segment gets its first surface, so that the view can turn to it.
+    """
+
+    def __init__(self, scene: vtkMRMLScene, workspace: Workspace, appeared: Callable[[], None]) -> None:
         self._scene = scene
         self._workspace = workspace
-        self._first_made = first_made
+        self._appeared = appeared
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="MemSegSurfaces")
         self._surfaces: dict[tuple[str, str], _Surface] = {}
         self._task: asyncio.Task | None = None
@@ -111,14 +114,14 @@ class Surfaces:
         polygons = await loop.run_in_executor(self._thread, lambda: surface_of(voxels.mask(), ijk_to_ras))
         if node is not self._workspace.segmentation_node or identifier not in self._workspace.segment_ids:
             return
-        is_first = not self._surfaces
+        is_new = key not in self._surfaces or self._surfaces[key].node.GetPolyData().GetNumberOfPoints() == 0
         if key not in self._surfaces:
             self._surfaces[key] = _Surface(self._add_node(), stamp)
         self._surfaces[key].stamp = stamp
         self._surfaces[key].node.SetAndObservePolyData(polygons)
         self._follow_rows()
-        if is_first and polygons.GetNumberOfPoints():
-            self._first_made()
+        if is_new and polygons.GetNumberOfPoints():
+            self._appeared()
 
     def _add_node(self) -> vtkMRMLModelNode:
         node = self._scene.AddNewNodeByClass("vtkMRMLModelNode", "Surface")

@@ -33,6 +33,7 @@ from .Worker import Worker
 log = logging.getLogger(__name__)
 
 _PAUSE_SECONDS = 0.5  # without a click; then sessions are stored and surfaces made again
+_PAUSE_PER_WORK = 20  # a session that takes long to store, as after many large steps, waits for a longer pause
 _UNEXPECTED = "Something unexpected went wrong and the mask was left as it is; the log says more."
 
 
@@ -287,7 +288,8 @@ class Controller:
             if record.unsaved and not record.storing:
                 record.storing = True
                 store, failed = partial(self._store, record), partial(self._storeFailed, record)
-                self._worker.whenIdle(_PAUSE_SECONDS, record.toBytes, store, failed)
+                pause = max(_PAUSE_SECONDS, _PAUSE_PER_WORK * record.storingSeconds)
+                self._worker.whenIdle(pause, record.toBytes, store, failed)
         if any(record.surfaceIsOld and record.target.hasSurface() for record in self._records.values()):
             self._worker.whenIdle(_PAUSE_SECONDS, lambda: None, lambda _: self._refreshSurfaces(), log.error)
 

@@ -34,7 +34,8 @@ class Record:
     """All that is known of one (volume, segment).
 
     stamp: the target's when its voxels were last the session's mask; None: look again. restorable: a session stored in
-    the scene may be tried. gone: the target was deleted; what its running job finds out is dropped.
+    the scene may be tried. storingSeconds: what turning the session into bytes took last. gone: the target was deleted;
+    what its running job finds out is dropped.
     """
 
     target: Target
@@ -45,11 +46,15 @@ class Record:
     restorable: bool = True
     unsaved: bool = False
     storing: bool = False
+    storingSeconds: float = 0.0
     surfaceIsOld: bool = False
     gone: bool = False
 
     def toBytes(self) -> bytes:
-        return self.session.to_bytes()
+        start = time.perf_counter()
+        data = self.session.to_bytes()
+        self.storingSeconds = time.perf_counter() - start
+        return data
 
 
 @dataclass(frozen=True, eq=False)

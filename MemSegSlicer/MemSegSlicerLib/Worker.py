@@ -34,7 +34,7 @@ class Worker:
     def __init__(self, post: Post) -> None:
         self._post = post
         self._tasks: deque[_Task] = deque()
-        self._whenIdle: deque[tuple[float, _Task]] = deque()
+        self._whenIdle: list[tuple[float, _Task]] = []
         self._finished: deque[Callable[[], None]] = deque()
         self._changed = threading.Condition()
         self._running = False
@@ -126,9 +126,11 @@ class Worker:
             if not self._whenIdle:
                 self._changed.wait()
                 continue
-            due = idleSince + self._whenIdle[0][0] - time.monotonic()
+            first = min(self._whenIdle, key=lambda entry: entry[0])
+            due = idleSince + first[0] - time.monotonic()
             if due <= 0:
-                return self._whenIdle.popleft()[1]
+                self._whenIdle.remove(first)
+                return first[1]
             self._changed.wait(due)
         return None
 

@@ -90,6 +90,8 @@ class RunningServer:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait(15)
+        self._reader.join(5)
+        self.process.stdout.close()
         return self.process.returncode
 
 

@@ -51,7 +51,7 @@ def test_other_sites_are_refused(server: RunningServer) -> None:
         urllib.request.urlopen(upload, timeout=10)
 
 
-def test_ctrl_c_stops_the_server_cleanly_and_a_taken_port_is_stepped_over(tmp_path: Path) -> None:
+def test_ctrl_c_stops_the_server_cleanly_and_a_taken_port_is_stepped_over(chromium: Browser, tmp_path: Path) -> None:
     image = write_image(tmp_path / "ball.nii.gz", ball_array())
     first = RunningServer(image, tmp_path)
     try:
@@ -60,6 +60,12 @@ def test_ctrl_c_stops_the_server_cleanly_and_a_taken_port_is_stepped_over(tmp_pa
             assert first.address != second.address
         finally:
             assert second.stop() == 0
+        page = chromium.new_page()
+        page.goto(first.address)
+        expect(page.locator(".ms-panel")).to_be_visible(timeout=WAIT_MS)
+        assert first.stop() == 0
+        expect(page.get_by_text("Connection closed")).to_be_visible(timeout=WAIT_MS)
+        page.close()
     finally:
         assert first.stop() == 0
     assert [line for line in first.lines if line.strip()] == [f"MemSegSlicer is at {first.address} (Ctrl-C stops it)\n"]
@@ -72,7 +78,7 @@ def test_a_second_ctrl_c_ends_the_process_at_once(tmp_path: Path) -> None:
     if server.process.poll() is None:
         server.process.send_signal(signal.SIGINT)
     server.process.wait(10)
-    assert server.process.returncode in (0, 130)
+    assert server.stop() in (0, 130)
     assert "Traceback" not in "".join(server.lines)
 
 

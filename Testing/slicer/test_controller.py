@@ -430,6 +430,29 @@ def test_each_session_keeps_a_journal_where_one_is_asked_for(makeDesk, volumeNod
     assert len(journal.read_text().splitlines()) == 3  # the header and two clicks
 
 
+def test_a_journal_that_cannot_be_written_is_a_sentence_and_nothing_is_lost(
+    makeDesk, volumeNode, segmentationNode, liver, tmp_path, maskOf
+):
+    desk = makeDesk(journalFolder=tmp_path / "not made yet")
+    desk.controller.setVolume(volumeNode)
+    desk.controller.setSegment(segmentationNode, liver)
+    do(desk, Click(A))
+    assert "journal" in desk.controller.state.error and not maskOf(liver).any()
+    (tmp_path / "not made yet").mkdir()
+    do(desk, Click(A))
+    assert desk.controller.state.error == "" and np.array_equal(maskOf(liver), block(A))
+
+
+def test_a_first_click_need_not_wait_for_the_volume_to_be_checked(desk, volumeNode, segmentationNode, liver, maskOf):
+    desk.controller.setVolume(volumeNode)
+    desk.controller.setSegment(segmentationNode, liver)
+    desk.controller.add(Click(A))
+    desk.controller.add(Click(B))
+    desk.finish()
+    assert np.array_equal(maskOf(liver), block(A, B))
+    assert desk.controller.state.memoryCount == 2
+
+
 def test_a_surface_that_is_shown_follows_the_mask(ready, segmentationNode, liver):
     do(ready, Click(A))
     segmentationNode.CreateClosedSurfaceRepresentation()

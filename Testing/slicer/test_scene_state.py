@@ -159,6 +159,22 @@ class TestRoundTrips:
         session = Session.from_bytes(data, started.controller.volume)
         assert [entry.prompt.kind for entry in session.prompts] == ["click", "mask", "click", "click"]
 
+    def test_a_session_that_takes_long_to_store_waits_for_a_longer_pause(self, started, monkeypatch):
+        pauses = []
+        monkeypatch.setattr(started.worker, "whenIdle", lambda seconds, *_: pauses.append(seconds))
+        toBytes = Session.to_bytes
+
+        def slowly(session: Session) -> bytes:
+            time.sleep(0.2)
+            return toBytes(session)
+
+        monkeypatch.setattr(Session, "to_bytes", slowly)
+        started.controller.add(Click(C))
+        started.controller.saveToScene()
+        started.controller.add(Click(B))
+        started.finish()
+        assert pauses[0] == 0.5 and pauses[-1] >= 4
+
     def test_no_session_survives_its_segment(self, started):
         state = SceneState(started.scene)
         assert len(state.storedKeys()) == 1

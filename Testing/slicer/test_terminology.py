@@ -12,7 +12,7 @@ from fakes import box_mask, turned_grid
 
 from memseg.geometry import Box
 from memseg.volume import MaskChange
-from MemSegSlicerLib import SceneBridge, Terminology
+from MemSegSlicerLib import SampleData, SceneBridge, Terminology
 
 pytestmark = pytest.mark.slicer
 
@@ -20,40 +20,46 @@ GRID = turned_grid()
 
 
 @pytest.fixture(scope="module")
-def anatomy(slicerApp) -> dict:
+def lists(slicerApp) -> dict[str, dict]:
+    """The lists of terms by their names."""
     folder = Path(slicerApp.share_directory) / "terminologies"
-    path = folder / "SegmentationCategoryTypeModifier-SlicerGeneralAnatomy.term.json"
-    return json.loads(path.read_text(encoding="utf-8"))
+    contents = [
+        json.loads((folder / f"SegmentationCategoryTypeModifier-{name}.term.json").read_text(encoding="utf-8"))
+        for name in ("SlicerGeneralAnatomy", "DICOM-Master")
+    ]
+    return {content["SegmentationCategoryTypeContextName"]: content for content in contents}
 
 
-def namesInTables() -> list[str]:
-    tables = (Terminology._SINGLE, Terminology._PAIRED, Terminology._TISSUES, Terminology._LESIONS)
-    return [name for table in tables for name in table]
+TABLES = (*Terminology._PAIRED_TABLES, *Terminology._SINGLE_TABLES)
+NAMES = [name for _, _, kinds in TABLES for name in kinds]
+SIDED = [f"{side} {name}" for side in ("left", "right") for _, _, kinds in Terminology._PAIRED_TABLES for name in kinds]
 
 
-SIDED = [f"{side} {name}" for side in ("left", "right") for name in Terminology._PAIRED]
-
-
-@pytest.mark.parametrize("name", [*namesInTables(), *SIDED])
-def test_codes_and_colours_are_those_of_the_list(anatomy, slicerApp, name):
+@pytest.mark.parametrize("name", [*NAMES, *SIDED])
+def test_codes_and_colours_are_those_of_the_lists(lists, slicerApp, name):
     entry = Terminology.entryForName(name)
     context, category, kind, modifier, *_ = entry.tag.split("~")
-    assert context == anatomy["SegmentationCategoryTypeContextName"]
-    (found,) = [c for c in anatomy["SegmentationCodes"]["Category"] if c["CodeValue"] == category.split("^")[1]]
+    (found,) = [c for c in lists[context]["SegmentationCodes"]["Category"] if c["CodeValue"] == category.split("^")[1]]
     assert found["CodeMeaning"] == category.split("^")[2]
     fields = ("CodingSchemeDesignator", "CodeValue", "CodeMeaning")
-    codes = [t for t in found["Type"] if [t[field] for field in fields] == kind.split("^")]
-    assert codes, kind
-    colors = [codes[0].get("recommendedDisplayRGBValue")]
-    if modifier != "^^":
-        code = modifier.split("^")[1]
-        colors = [m["recommendedDisplayRGBValue"] for m in codes[0]["Modifier"] if m["CodeValue"] == code]
-    elif colors == [None]:
-        colors = [m["recommendedDisplayRGBValue"] for m in codes[0]["Modifier"]]
-    assert np.allclose(np.array(entry.color) * 255, colors[0])
+    (listed,) = [t for t in found["Type"] if [t[field] for field in fields] == kind.split("^")][:1]
+    modifiers = {m["CodeValue"]: m for m in listed.get("Modifier", [])}
+    chosen = modifiers[modifier.split("^")[1]] if modifier != "^^" else listed
+    recommended = chosen.get("recommendedDisplayRGBValue")
+    if recommended:
+        assert np.allclose(np.array(entry.color) * 255, recommended)
     parsed = slicer.vtkSlicerTerminologyEntry()
     assert slicerApp.terminologies_logic.DeserializeTerminologyEntry(entry.tag, parsed)
     assert parsed.GetTypeObject().GetCodeValue() == kind.split("^")[1]
+
+
+def test_the_bundled_volumes_structures_mean_what_its_description_says():
+    text = (Path(SampleData.__file__).parents[1] / "Resources" / "SampleData" / "AbdomenCT.json").read_text("utf-8")
+    described = {segment["display_name"]: segment["terminology"] for segment in json.loads(text)["segments"].values()}
+    known = {name: Terminology.entryForName(name) for name in described}
+    assert sum(entry is not None for entry in known.values()) >= 20
+    for name, entry in known.items():
+        assert entry is None or entry.tag == described[name]
 
 
 @pytest.mark.parametrize(
@@ -66,6 +72,9 @@ def test_codes_and_colours_are_those_of_the_list(anatomy, slicerApp, name):
         ("Urinary bladder", "SCT^89837001^Bladder~^^"),
         ("left ventricle", "SCT^87878005^Left Ventricle~^^"),
         ("tumour", "SCT^4147007^Mass~^^"),
+        ("vertebrae_L3", "SCT^51282000^Vertebra~^^"),
+        ("femur_left", "SCT^71341001^Femur~SCT^7771000^Left"),
+        ("right lung lower lobe", "SCT^90572001^Lower lobe of lung~SCT^24028007^Right"),
     ],
 )
 def test_names_are_understood_as_people_and_data_sets_write_them(name, codes):

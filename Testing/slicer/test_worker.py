@@ -97,6 +97,17 @@ def test_work_for_a_pause_waits_until_nothing_has_run_for_that_long(queue, worke
     assert order[4] == "in the pause"
 
 
+def test_of_two_things_for_a_pause_the_one_for_the_shorter_pause_comes_first(queue, worker):
+    order = []
+    worker.whenIdle(30.0, lambda: "long", order.append, unexpected)
+    worker.whenIdle(0.01, lambda: "short", order.append, unexpected)
+    end = time.monotonic() + 10
+    while not order and time.monotonic() < end:
+        queue.process()
+        time.sleep(0.01)
+    assert order == ["short"]
+
+
 def test_waiting_too_long_says_so(queue, worker):
     goOn = threading.Event()
     worker.submit(lambda: goOn.wait(10), lambda _: None, unexpected)

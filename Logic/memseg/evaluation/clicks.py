@@ -55,7 +55,7 @@ def evaluate_clicks(
     most_objects: int = MOST_OBJECTS,
     limit: int | None = None,
 ) -> Iterator[ObjectScores]:
-    """Objects one by one, each with all segmenters; stop the generator to cancel. Raises what dataset or segmenter raise.
+    """Objects one by one, each with all segmenters; close the generator to cancel. Raises what those raise.
 
     limit: how many objects at most, spread evenly over the data set's volumes; None for all.
     """

@@ -21,8 +21,9 @@ PEER_GROUP = "memseg.peers"
 
 @dataclass(frozen=True)
 class Options:
-    """What to evaluate. peers: names of the entry-point group "memseg.peers" or of models. json: where to write, or None.
+    """What to evaluate.
 
+    peers: names of the entry-point group "memseg.peers", or of models. json: where to write, or None.
     protocol: whose errors place the corrections, "own" (each method's) or "shared" (the model's, for all).
     """
 
@@ -92,6 +93,7 @@ def peer(name: str) -> Segmenter:
                 return entry.load()()
             except ImportError as error:
                 raise ModelError(
-                    f"The peer '{name}' needs Slicer's libraries; install them with: pip install 'memsegslicer[browser]'."
+                    f"The peer '{name}' needs Slicer's libraries; "
+                    "install them with: pip install 'memsegslicer[browser]'."
                 ) from error
     return build(name)

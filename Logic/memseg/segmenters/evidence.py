@@ -36,7 +36,7 @@ _MOST_POINTS = 64
 
 @dataclass(frozen=True, eq=False)
 class Seeds:
-    """The prompts in a region: (N, 3) working voxels of the positive, the negative and the newest one, and how they look.
+    """The prompts in a region: (N, 3) working voxels of the positive, the negative and the newest ones, and their looks.
 
     remembered_*: appearances that the interaction memory holds of what earlier prompts changed.
     """

@@ -192,7 +192,7 @@ def _shell_means(sum_inside: np.ndarray, count: np.ndarray) -> np.ndarray:
 def _boundary(
     sums: _Sums, level_of: np.ndarray, smooth: np.ndarray, region: Region, noise: float
 ) -> tuple[np.ndarray, ...]:
-    """(L,) each: boundary area in mm2, area times intensity step, weak area, area on the region's cut, on the volume's end."""
+    """(L,) each: boundary in mm2, boundary times intensity step, weak boundary, area at the region's cut, at the volume's end."""
     levels = [np.zeros(sums._levels) for _ in range(5)]
     area, edge, weak, border, wall = levels
     spacing = np.asarray(region.spacing_kji_mm)

@@ -1,4 +1,4 @@
-"""A segmenter without a network: fronts grow from the prompts along even intensity, and fitted scores say where to stop.
+"""A segmenter without a network: fronts grow from the prompts along even intensity, fitted scores say where to stop.
 
 No mask yet: first.py grows candidates of many sizes and lets them vote. A mask to correct: evidence.py measures every
 working voxel round the mask, and a fitted form turns the measures into odds; what it leaves as it was stays as it was,
@@ -27,6 +27,7 @@ from .scores import constants
 
 MOST_VOXELS = 110_000  # of a correction's working grid
 _MOST_SEEDS = 4000
+MONO = 1
 _SEARCH_MM = 15.0
 _MOST_WIDENINGS = 3
 _LEAST_MARGIN_MM, _MARGIN = 12.0, 0.25
@@ -99,7 +100,7 @@ def extent_of_mask(mask_kji: np.ndarray, volume: Volume, prompts: tuple[Numbered
 def _answer_to_box(
     volume: Volume, standing: tuple[Prompt, ...], newest: BoxPrompt, extent: Box, mask_kji: np.ndarray
 ) -> tuple[Box, np.ndarray]:
-    """A negative box empties itself. A positive one holds the object: what lies outside goes, an empty one is filled."""
+    """A negative box empties itself. A positive one holds the object: the outside goes, an empty one is filled."""
     inside = newest.box.clipped(volume.shape_kji)
     if newest.positive and not mask_kji[inside.slices].any():
         middle = np.asarray([[(start + stop - 1) // 2 for start, stop in zip(inside.start_kji, inside.stop_kji)]])
@@ -160,7 +161,10 @@ def _correction(
         if not region.touches_inner_border(odds > 0).any():
             break
     probability = 1 / (1 + np.exp(-np.clip(odds, -30, 30)))
-    changed = _round_the_prompt((probability > 0.5) != (before > 0.5), seeds.newest)
+    changed = (probability > 0.5) != (before > 0.5)
+    if MONO:
+        changed &= (before > 0.5) != seeds.newest_is_positive
+    changed = _round_the_prompt(changed, seeds.newest)
     probability = np.where(changed, probability, before)
     if not changed.any():
         box = _place(standing[-1], volume)
@@ -181,8 +185,9 @@ def correction_region(volume: Volume, standing: tuple[Prompt, ...], extent: Box,
 
 
 def _round_the_prompt(changed: np.ndarray, newest: np.ndarray) -> np.ndarray:
-    """The 26-connected parts of a change that hold a voxel of the prompt or one beside it: a correction acts where it is
-    made, and what was agreed elsewhere stays.
+    """The 26-connected parts of a change that hold a voxel of the prompt or one beside it.
+
+    A correction acts where it is made, and what was agreed elsewhere stays.
     """
     parts, count = ndimage.label(changed, structure=np.ones((3, 3, 3), bool))
     if count == 0:

@@ -70,7 +70,7 @@ class Region:
         return crop
 
     def expanded(self, values: np.ndarray, box: Box) -> np.ndarray:
-        """Float32 values of the working grid, interpolated linearly at the native voxels of a box inside the region's."""
+        """Float32 values of the working grid, interpolated linearly at the native voxels of a box in the region."""
         within = box.relative_to(self.box)
         result = np.asarray(values, dtype=np.float32)
         for axis, (factor, low, high) in enumerate(zip(self.factor_kji, within.start_kji, within.stop_kji)):
