@@ -10,6 +10,7 @@ import logging
 import signal
 import sys
 import time
+from enum import StrEnum
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import FrameType
@@ -40,6 +41,13 @@ evaluate = typer.Typer(
 )
 app.add_typer(evaluate, name="evaluate")
 app.add_typer(train, name="train")
+
+
+class Switch(StrEnum):
+    ON = "on"
+    OFF = "off"
+
+
 console = Console()
 log = logging.getLogger(__name__)
 
@@ -127,6 +135,28 @@ def models() -> None:
         default = " (default)" if card.name == catalog.DEFAULT else ""
         table.add_row(card.name + default, ", ".join(sorted(card.prompts)), card.licence, here, card.summary)
     console.print(table)
+
+
+@evaluate.command("clicks")
+def evaluate_clicks(
+    dataset: Annotated[Path, typer.Argument(help="Folder with a manifest.json: images, labels, names and values.")],
+    model: Annotated[str, typer.Option(help="The model to measure.")] = catalog.DEFAULT,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:0 or mps.")] = "auto",
+    memory: Annotated[Switch, typer.Option(help="Whether models remember earlier clicks.")] = Switch.ON,
+    peer: Annotated[list[str] | None, typer.Option(help="Compare with growcut or another model; repeatable.")] = None,
+    clicks: Annotated[int, typer.Option(min=1, max=200, help="Clicks on each object.")] = 10,
+    subjects: Annotated[str, typer.Option(help="validation, training or all.")] = "validation",
+    protocol: Annotated[
+        str, typer.Option("--clicks-by", help="own: each method's errors; shared: the model's.")
+    ] = "own",
+    json: Annotated[Path | None, typer.Option(help="Write every figure there.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many objects, spread over the volumes.")] = None,
+) -> None:
+    """Simulated clicks: Dice and surface Dice after each, clicks to 85 %, seconds a click, averaged by source."""
+    from .evaluation.run import Options, run
+
+    remembers = memory is Switch.ON
+    run(Options(dataset, model, device, remembers, tuple(peer or ()), clicks, subjects, protocol, json, limit), console)
 
 
 def _version(asked: bool) -> None:

@@ -94,11 +94,11 @@ def fill_polygon(corners: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     edge share no pixel.
     """
     parity = np.zeros((shape[0], shape[1] + 1), np.uint8)
-    for (row_a, column_a), (row_b, column_b) in zip(corners, np.roll(corners, -1, axis=0)):
-        low, high = sorted((row_a, row_b))
+    for edge in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+        (low, start), (high, stop) = sorted(map(tuple, edge))  # the same rounding whichever way an edge is walked
         rows = np.arange(max(0, int(np.ceil(low))), min(shape[0], int(np.ceil(high))))
         if len(rows) == 0:
             continue
-        crossings = column_a + (rows - row_a) * (column_b - column_a) / (row_b - row_a)
+        crossings = start + (rows - low) * (stop - start) / (high - low)
         parity[rows, np.clip(np.ceil(crossings), 0, shape[1]).astype(int)] ^= 1
     return np.bitwise_xor.accumulate(parity, axis=1)[:, :-1].astype(bool)

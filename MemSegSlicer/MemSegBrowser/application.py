@@ -1,5 +1,4 @@
-"""The application, composed: trame-slicer's scene, views and tools on one side, the controller of MemSegSlicerLib on the
-other, and the page between them."""
+"""The application, composed: scene, views and tools of trame-slicer, MemSegSlicerLib's controller, and the page."""
 
 from __future__ import annotations
 
@@ -10,12 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from memseg.errors import FileError
-from memseg.files import ending
-from MemSegSlicerLib.Controller import Controller, SessionState
-from MemSegSlicerLib.Worker import Worker
 from trame_server import Server
 from trame_slicer.core import SlicerApp
+
+import memseg
+from memseg.errors import FileError
+from memseg.files import ending
+from memseg.geometry import Grid
+from memseg.volume import Volume
+from MemSegSlicerLib.Controller import Controller, SessionState
+from MemSegSlicerLib.Worker import Worker
 
 from . import tools, vtk_log, windowing
 from .actions import Actions
@@ -54,7 +57,7 @@ class Application:
         self._worker = Worker(loop.call_soon_threadsafe)
         self._controller = Controller(scene, self._worker, model, device)
         self._workspace = Workspace(scene)
-        self._surfaces = Surfaces(scene, self._workspace, self._show_first_surface)
+        self._surfaces = Surfaces(scene, self._workspace, self._show_new_surface)
         self._segments = Segments(self._page, self._workspace, self._controller, self._on_segments_changed)
         self._prompting = Prompting(
             self._page, self._controller, self._segments, PromptMarkers(scene), self._notices, self._views.jump_to
@@ -71,6 +74,7 @@ class Application:
         )
         self._tool = self._connect_tool()
         self._controller.addListener(self._on_session_changed)
+        self._worker.submit(warm_up, lambda _: None, self._notices.report)
         self._build_page()
 
     async def open(self, path: Path) -> None:
@@ -183,6 +187,8 @@ class Application:
         self._tool.tool = tool if tool in tools.TOOLS else tools.NAVIGATE
         self._tool.positive = bool(positive)
         self._tool.brush_mm = float(brush_mm)
+        if tool != tools.NAVIGATE:
+            self._views.show_crosshair(False)
 
     def _drag_window(self, right_px: float, up_px: float) -> None:
         window = windowing.drag(self._workspace.volume_node, self._workspace.volume, right_px, up_px)
@@ -200,7 +206,7 @@ class Application:
         self._surfaces.show(self._page.data.surface_shown)
         self._views.render()
 
-    def _show_first_surface(self) -> None:
+    def _show_new_surface(self) -> None:
         for view in self._slicer.view_manager.get_threed_views():
             view.reset_view()
 
@@ -247,6 +253,13 @@ class Application:
             data.help_shown = True
         else:
             raise FileError(f"The key '{key}' means nothing here.")
+
+
+def warm_up() -> None:
+    """Answer a click in a tiny image, so that the user's first one need not wait for libraries to load."""
+    values = np.arange(16**3, dtype=np.int16).reshape(16, 16, 16)
+    volume = Volume(values, Grid.from_spacing(values.shape, (1.0, 1.0, 1.0)))
+    memseg.new_session(volume).add(memseg.Click((8, 8, 8)))
 
 
 def summary_words(shape_kji: tuple[int, int, int], spacing_kji_mm: tuple[float, float, float]) -> str:

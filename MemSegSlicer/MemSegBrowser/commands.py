@@ -1,4 +1,4 @@
-"""`memseg app` and `memseg demo`: what the command line shows of the browser shell. Imports of VTK wait until it runs."""
+"""`memseg app` and `memseg demo`: what the command line shows of the browser shell. VTK is imported when they run."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ import os
 import sys
 import webbrowser
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
 
 logger = logging.getLogger(__name__)
 
@@ -17,32 +20,39 @@ _IMAGE = "An image, a DICOM folder or a Slicer scene to open; the bundled abdome
 
 
 def app(
-    image: Annotated[Optional[Path], typer.Argument(help=_IMAGE)] = None,
-    host: Annotated[str, typer.Option(help="Address to serve on; others than loopback let your network in.")] = "127.0.0.1",
+    image: Annotated[Path | None, typer.Argument(help=_IMAGE)] = None,
+    host: Annotated[
+        str, typer.Option(help="Address to serve on; others than loopback let your network in.")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port; 0 takes 8080, or the next one that is free.")] = 0,
-    model: Annotated[Optional[str], typer.Option(help="Model to start with.")] = None,
+    model: Annotated[str | None, typer.Option(help="Model to start with.")] = None,
     device: Annotated[str, typer.Option(help="Where models run: auto, cpu or cuda.")] = "auto",
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser where there is one.")] = True,
 ) -> None:
     """Segment in the browser: four views, clicks, corrections, undo."""
-    from memseg.errors import MemSegError
-
     from .run import run
 
-    try:
-        run(image, host, port, model, device, lambda address: _announce(address, browser))
-    except MemSegError as error:
-        typer.secho(str(error), fg=typer.colors.RED, err=True)
-        raise typer.Exit(1) from None
+    run(image, host, port, model, device, lambda address: _announce(address, browser))
 
 
 def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")] = Path("demo"),
+    model: Annotated[str | None, typer.Option(help="Model to segment with.")] = None,
 ) -> None:
-    """Segment the bundled CT without a person, and write the result with pictures."""
+    """Segment the bundled CT without a person, and write segmentation, pictures and a report."""
     from .demo import run
 
-    run(output)
+    console = Console()
+    with Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console) as bar:
+        task = bar.add_task("Starting", total=1.0)
+        results = run(output, model, lambda what, done: bar.update(task, description=what, completed=done))
+        bar.update(task, description="Done", completed=1.0)
+    table = Table("Organ", "Clicks", "Dice", "Seconds a click")
+    for organ, clicks in results.items():
+        seconds = sum(click.seconds for click in clicks) / max(1, len(clicks))
+        table.add_row(organ, str(len(clicks)), f"{clicks[-1].dice:.2f}" if clicks else "", f"{seconds:.2f}")
+    console.print(table)
+    console.print(f"Written to {output}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _announce(address: str, open_browser: bool) -> None:
@@ -53,4 +63,8 @@ def _announce(address: str, open_browser: bool) -> None:
 
 
 def _has_display() -> bool:
-    return os.name == "nt" or sys.platform == "darwin" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+    return (
+        os.name == "nt"
+        or sys.platform == "darwin"
+        or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+    )

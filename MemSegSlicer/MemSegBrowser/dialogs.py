@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from trame_client.widgets.html import Div, Input, Span, Table, Td, Tr
 from trame_vuetify.widgets.vuetify3 import (
@@ -92,7 +92,11 @@ def _build_open(page: Page, actions: Actions) -> None:
             VSpacer()
             VBtn("Bundled abdomen CT", variant="text", classes="text-none ms-sample", click=actions.open_sample)
         VProgressLinear(
-            v_show=(f"{name.upload_progress} >= 0",), model_value=(name.upload_progress,), height=5, color="primary", rounded=True
+            v_show=(f"{name.upload_progress} >= 0",),
+            model_value=(name.upload_progress,),
+            height=5,
+            color="primary",
+            rounded=True,
         )
         with VCardActions(classes="px-0"):
             VSpacer()
@@ -123,7 +127,11 @@ def _build_save(page: Page, actions: Actions) -> None:
         )
         with Div(classes="d-flex align-center mt-4 mb-1", style="gap: 8px;"):
             Span("Or download:", classes="ms-hint")
-            for kind, title in ((".seg.nrrd", "Segments (.seg.nrrd)"), (".nii.gz", "Label map (.nii.gz)"), (".mrb", "Scene (.mrb)")):
+            for kind, title in (
+                (".seg.nrrd", "Segments (.seg.nrrd)"),
+                (".nii.gz", "Label map (.nii.gz)"),
+                (".mrb", "Scene (.mrb)"),
+            ):
                 VBtn(
                     title,
                     variant="tonal",
@@ -135,7 +143,12 @@ def _build_save(page: Page, actions: Actions) -> None:
             VSpacer()
             VBtn("Cancel", variant="text", click=f"{name.save_shown} = false")
             VBtn(
-                "Save", variant="flat", color="primary", click=actions.save_path, loading=(name.saving,), classes="ms-save-now"
+                "Save",
+                variant="flat",
+                color="primary",
+                click=actions.save_path,
+                loading=(name.saving,),
+                classes="ms-save-now",
             )
 
 
@@ -172,7 +185,13 @@ def _build_edit(page: Page, actions: Actions) -> None:
                     click=f"{name.edited.colour} = '{colour}'",
                 )
         VColorPicker(
-            v_model=(name.edited.colour,), mode="hex", modes=("['hex']",), width=284, canvas_height=90, elevation=0, hide_inputs=True
+            v_model=(name.edited.colour,),
+            mode="hex",
+            modes=("['hex']",),
+            width=284,
+            canvas_height=90,
+            elevation=0,
+            hide_inputs=True,
         )
         with VCardActions(classes="px-0"):
             VSpacer()

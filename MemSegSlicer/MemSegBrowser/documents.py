@@ -8,15 +8,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from slicer import vtkMRMLNode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
+from trame_server import Server
+from trame_slicer.core import SlicerApp
+
 import memseg
 from memseg.errors import FileError, SessionError, VolumeError
 from memseg.files import ending
 from memseg.volume import Volume
 from MemSegSlicerLib import SceneBridge
 from MemSegSlicerLib.Controller import Controller
-from slicer import vtkMRMLNode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
-from trame_server import Server
-from trame_slicer.core import SlicerApp
 
 from . import scene_files
 from .notices import Notices
@@ -68,6 +69,8 @@ class Documents:
     async def ask_open(self, path: str | Path) -> None:
         """Open a file, after a question where there is work that was not saved."""
         target = _path_of(path)
+        if not target.exists():
+            raise FileError(f"There is no file {target}; check its name.")
         if self.has_unsaved_work and ending(target) != ".seg.nrrd":
             self._waiting = target
             self._page.data.open_shown = False
@@ -204,7 +207,9 @@ class Documents:
     def _stamps(self) -> dict[str, Any]:
         """What tells whether any voxel changed; empty while every segment is."""
         node = self._workspace.segmentation_node
-        if node is None or not any(self._workspace.holds_voxels(identifier) for identifier in self._workspace.segment_ids):
+        if node is None or not any(
+            self._workspace.holds_voxels(identifier) for identifier in self._workspace.segment_ids
+        ):
             return {}
         return {identifier: SceneBridge.segmentStamp(node, identifier) for identifier in self._workspace.segment_ids}
 

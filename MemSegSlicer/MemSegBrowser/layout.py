@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from trame_client.widgets.html import Div, P
 from trame_client.widgets.client import ClientTriggers, JSEval
+from trame_client.widgets.html import Div, P
 from trame_server import Server
 from trame_slicer.core import LayoutManager
 from trame_vuetify.ui.vuetify3 import VAppLayout
@@ -27,8 +27,20 @@ MODULE = {
     "styles": [f"{_STATIC}/page.css"],
 }
 _THEMES = {
-    "dark": {"background": "#101215", "surface": "#191c21", "primary": "#2ec4b6", "success": "#40d070", "error": "#ff5a52"},
-    "light": {"background": "#eef0f3", "surface": "#ffffff", "primary": "#00897b", "success": "#1f9d50", "error": "#d32f2f"},
+    "dark": {
+        "background": "#101215",
+        "surface": "#191c21",
+        "primary": "#2ec4b6",
+        "success": "#40d070",
+        "error": "#ff5a52",
+    },
+    "light": {
+        "background": "#eef0f3",
+        "surface": "#ffffff",
+        "primary": "#00897b",
+        "success": "#1f9d50",
+        "error": "#d32f2f",
+    },
 }
 
 
@@ -51,17 +63,30 @@ def build_layout(server: Server, page: Page, actions: Actions, layouts: LayoutMa
         with Div(v_else=True, classes="ms-elsewhere"), Div():
             VIcon("mdi-tab-unselected", size=48, classes="mb-4")
             P("MemSegSlicer is open in another tab or window, with everything you did.", classes="mb-4")
-            VBtn("Use it here", color="primary", variant="flat", click="utils.memseg.claim()", classes="text-none ms-claim")
+            VBtn(
+                "Use it here",
+                color="primary",
+                variant="flat",
+                click="utils.memseg.claim()",
+                classes="text-none ms-claim",
+            )
     return layout
 
 
 def _build_welcome(page: Page, actions: Actions) -> None:
-    with Div(v_if=(f"!{page.name.has_image}",), classes="ms-welcome"), Div(classes="text-center", style="color: #e8eaed;"):
+    with (
+        Div(v_if=(f"!{page.name.has_image}",), classes="ms-welcome"),
+        Div(classes="text-center", style="color: #e8eaed;"),
+    ):
         VProgressCircular(v_if=(page.name.opening,), indeterminate=True, size=40)
         with Div(v_else=True):
             VIcon("mdi-image-search-outline", size=56, classes="mb-3")
             P("Open a volume to segment it.", classes="mb-4")
             VBtn(
-                "Open a file", color="primary", variant="flat", click=f"{page.name.open_shown} = true", classes="text-none mr-2"
+                "Open a file",
+                color="primary",
+                variant="flat",
+                click=f"{page.name.open_shown} = true",
+                classes="text-none mr-2",
             )
             VBtn("Bundled abdomen CT", variant="outlined", click=actions.open_sample, classes="text-none")

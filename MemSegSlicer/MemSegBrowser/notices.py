@@ -8,8 +8,9 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from memseg.errors import MemSegError
 from trame_server import Server
+
+from memseg.errors import MemSegError
 
 from .page_state import Page
 

@@ -20,7 +20,7 @@ class SegmentRow:
 
 @dataclass
 class PromptRow:
-    """A line of the prompt list. index: position in the session's prompts, 0 the oldest; number: as shown to the user."""
+    """A line of the prompt list. index: position in the session's prompts, 0 the oldest. number: for the user."""
 
     index: int = 0
     number: int = 0

@@ -6,7 +6,7 @@ from trame_client.widgets.html import Div, Span
 from trame_vuetify.widgets.vuetify3 import (
     Template,
     VBtn,
-    VBtnToggle,
+    VBtnGroup,
     VDivider,
     VIcon,
     VListItem,
@@ -31,6 +31,7 @@ _TOOL_BUTTONS = (
     (tools.NAVIGATE, "mdi-crosshairs-gps", "Navigate (N): click to move all slices there"),
     (tools.WINDOW, "mdi-contrast-circle", "Window and level (W): drag"),
 )
+_SIGNS = (("positive", "Add", "mdi-plus", "success"), ("negative", "Remove", "mdi-minus", "error"))
 _PROMPT_ICONS = (
     "{click: 'mdi-target', box: 'mdi-vector-square', scribble: 'mdi-draw', lasso: 'mdi-lasso', "
     "mask: 'mdi-brush', text: 'mdi-format-text'}"
@@ -42,7 +43,7 @@ def build_panel(page: Page, actions: Actions) -> None:
         VNavigationDrawer(permanent=True, width=308, location="left", classes="ms-panel"),
         Div(classes="d-flex flex-column fill-height"),
     ):
-        _build_tools(page)
+        _build_tools(page, actions)
         VDivider()
         _build_text(page, actions)
         VDivider()
@@ -56,27 +57,36 @@ def build_panel(page: Page, actions: Actions) -> None:
         _build_model(page)
 
 
-def _build_tools(page: Page) -> None:
+def _build_tools(page: Page, actions: Actions) -> None:
     name = page.name
     with Div(classes="ms-section"):
-        with VBtnToggle(
-            v_model=(name.tool,), mandatory=True, density="comfortable", variant="text", divided=False, classes="ms-tools"
-        ):
+        with Div(classes="ms-tools"):
             for tool, icon, title in _TOOL_BUTTONS:
-                with VBtn(value=tool, classes=f"ms-tool-{tool}", rounded="lg", color="primary"):
+                with VBtn(
+                    active=(f"{name.tool} === '{tool}'",),
+                    click=(actions.shortcut, f"['{tool}']"),  # in order with what the mouse does next
+                    variant="text",
+                    rounded="lg",
+                    color=(f"{name.tool} === '{tool}' ? 'primary' : undefined",),
+                    classes=f"ms-tool-{tool}",
+                    raw_attrs=[f'aria-label="{title}"'],
+                ):
                     VIcon(icon, size=22)
                     VTooltip(title, activator="parent", location="bottom")
         drawing = f"!['{tools.NAVIGATE}', '{tools.WINDOW}'].includes({name.tool})"
         with Div(v_if=(drawing,), classes="d-flex align-center mt-2"):
-            with VBtnToggle(
-                v_model=(name.positive,), mandatory=True, density="compact", variant="outlined", divided=True, style="height: 30px;"
-            ):
-                with VBtn(value=("true",), size="small", color="success", classes="ms-positive text-none"):
-                    VIcon("mdi-plus", size=16, start=True)
-                    Span("Add")
-                with VBtn(value=("false",), size="small", color="error", classes="ms-negative text-none"):
-                    VIcon("mdi-minus", size=16, start=True)
-                    Span("Remove")
+            with VBtnGroup(density="compact", variant="outlined", divided=True, style="height: 30px;"):
+                for sign, title, icon, colour in _SIGNS:
+                    active = name.positive if sign == "positive" else f"!{name.positive}"
+                    with VBtn(
+                        active=(active,),
+                        click=(actions.shortcut, f"['{sign}']"),
+                        size="small",
+                        color=(f"{active} ? '{colour}' : undefined",),
+                        classes=f"ms-{sign}",
+                    ):
+                        VIcon(icon, size=16, start=True)
+                        Span(title)
             Span("Ctrl or Shift inverts", classes="ms-hint ml-3")
         _slider(page, name.brush_mm, tools.SCRIBBLE, "Brush radius", (1, 20, 0.5), "{{ %s }} mm" % name.brush_mm)
         _slider(
@@ -110,7 +120,7 @@ def _build_text(page: Page, actions: Actions) -> None:
     with Div(classes="ms-section"):
         VTextField(
             v_model=(page.name.words,),
-            placeholder="Say what to segment, as “left kidney”",
+            placeholder="Type: left kidney",
             density="compact",
             variant="outlined",
             hide_details=True,
@@ -140,14 +150,24 @@ def _build_segments(page: Page, actions: Actions) -> None:
             ):
                 Div(classes="ms-dot", style=("{background: row.colour}",))
                 Div("{{ row.name }}", classes="ms-row-text", style=("{opacity: row.visible ? 1 : .5}",))
-                _icon("mdi-pencil-outline", "Name and colour", (actions.edit_segment, "[row.identifier]"), classes="ms-edit")
+                _icon(
+                    "mdi-pencil-outline",
+                    "Name and colour",
+                    (actions.edit_segment, "[row.identifier]"),
+                    classes="ms-edit",
+                )
                 _icon(
                     ("row.visible ? 'mdi-eye-outline' : 'mdi-eye-off-outline'",),
                     "Show or hide",
                     (actions.toggle_segment, "[row.identifier]"),
                     classes="ms-eye",
                 )
-                _icon("mdi-delete-outline", "Delete", (actions.ask_delete_segment, "[row.identifier]"), classes="ms-delete")
+                _icon(
+                    "mdi-delete-outline",
+                    "Delete",
+                    (actions.ask_delete_segment, "[row.identifier]"),
+                    classes="ms-delete",
+                )
             Div("No segment yet.", v_if=(f"!{name.segments}.length",), classes="ms-hint px-2 py-1")
 
 
@@ -164,12 +184,15 @@ def _build_prompts(page: Page, actions: Actions) -> None:
                 classes="ms-row ms-prompt",
                 click=(actions.show_prompt, "[row.index]"),
             ):
-                VIcon(
-                    icon=(f"{_PROMPT_ICONS}[row.kind]",), size=17, color=("row.positive ? 'success' : 'error'",)
-                )
+                VIcon(icon=(f"{_PROMPT_ICONS}[row.kind]",), size=17, color=("row.positive ? 'success' : 'error'",))
                 Span("{{ row.number }}", classes="ms-hint", style="min-width: 16px;")
                 Div("{{ row.title }}", classes="ms-row-text")
-                _icon("mdi-close", "Delete this prompt", (actions.remove_prompt, "[row.index]"), classes="ms-remove-prompt")
+                _icon(
+                    "mdi-close",
+                    "Delete this prompt",
+                    (actions.remove_prompt, "[row.index]"),
+                    classes="ms-remove-prompt",
+                )
             Div(
                 "Clicks, boxes and strokes appear here; click one to go to it.",
                 v_if=(f"!{name.prompts}.length",),
@@ -227,6 +250,7 @@ def _icon(icon: str | tuple[str], title: str, click: Action | tuple, size: int =
         density="compact",
         size="small",
         v_on_click_stop=click,
+        raw_attrs=[f'aria-label="{title}"'],
         classes=f"ms-icon {classes}",
     ):
         VIcon(icon=icon, size=size)

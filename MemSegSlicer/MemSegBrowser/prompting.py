@@ -6,10 +6,12 @@ import logging
 from collections.abc import Callable
 
 import numpy as np
+
 from memseg import catalog
 from memseg.errors import PromptError, SessionError
 from memseg.memory.interaction import CAPACITY
 from memseg.prompts import Prompt, Text
+from memseg.segmenters.base import Numbered
 from memseg.volume import Volume
 from MemSegSlicerLib import PromptTools
 from MemSegSlicerLib.Controller import Controller, SessionState
@@ -45,6 +47,7 @@ class Prompting:
         self._notices = notices
         self._jump_to = jump_to
         self._last_error = ""
+        self._last_prompts: tuple[Numbered, ...] = ()
         page.data.models = model_rows()
         page.data.model = controller.state.model
         page.bind_changes({page.name.model: self._choose_model})
@@ -133,9 +136,9 @@ class Prompting:
         data.size = "" if volume is None or not data.has_image else size_words(state.voxels, volume)
         if state.error and state.error != self._last_error:
             self._notices.complain(state.error)
-        elif not state.error and not state.busy:
+        elif not state.error and not state.busy and state.prompts != self._last_prompts:
             self._notices.say(progress_words(state))
-        self._last_error = state.error
+        self._last_error, self._last_prompts = state.error, state.prompts
         self._show_markers(state, volume)
 
     def _show_markers(self, state: SessionState, volume: Volume | None) -> None:

@@ -7,9 +7,10 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+from trame_server import Server
+
 from memseg import catalog
 from memseg.errors import FileError
-from trame_server import Server
 
 from .server import Transfers, bind, free_port, serve
 
@@ -19,7 +20,10 @@ logger = logging.getLogger(__name__)
 def run(
     image: Path | None, host: str, port: int, model: str | None, device: str, announce: Callable[[str], None]
 ) -> None:
-    """Serve until Ctrl-C. image: None opens the bundled one. Raises MemSegError for a port, model or image that is not there."""
+    """Serve until Ctrl-C. image: None opens the bundled one. announce: gets the address once it answers.
+
+    Raises MemSegError for a port, a model or an image that cannot be had.
+    """
     catalog.card(model or catalog.DEFAULT)
     if image is not None and not Path(image).exists():
         raise FileError(f"There is no file {image}; check its name.")

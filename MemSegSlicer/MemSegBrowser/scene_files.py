@@ -10,8 +10,6 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-from memseg.errors import FileError
-from memseg.files import replacing
 from slicer import (
     vtkMRMLLabelMapVolumeNode,
     vtkMRMLNode,
@@ -21,6 +19,9 @@ from slicer import (
     vtkMRMLSegmentationStorageNode,
 )
 from trame_slicer.core import SlicerApp
+
+from memseg.errors import FileError
+from memseg.files import replacing
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +49,11 @@ def import_scene(slicer_app: SlicerApp, path: Path) -> list[vtkMRMLNode]:
     added = [node for node in nodes_of(scene) if node not in before]
     if not complete or volume_among(added) is None:
         remove(scene, added)
-        what = "holds no image volume" if complete else "cannot be read as a scene, because a file in it is damaged or missing"
+        what = (
+            "holds no image volume"
+            if complete
+            else "cannot be read as a scene, because a file in it is damaged or missing"
+        )
         raise FileError(f"{path.name} {what}; choose another file.")
     return added
 
@@ -108,7 +113,9 @@ def _in_folder_beside(path: Path, write: Callable[[Path], bool]) -> None:
         os.replace(temporary, path)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise FileError(f"{path.name} cannot be written ({reason}); choose another place or free some space.") from error
+        raise FileError(
+            f"{path.name} cannot be written ({reason}); choose another place or free some space."
+        ) from error
     finally:
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)

@@ -17,8 +17,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from aiohttp import web
-from memseg.errors import FileError
 from trame_server import Server
+
+from memseg.errors import FileError
 
 logger = logging.getLogger(__name__)
 

@@ -12,9 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-from memseg.errors import MemSegError
-from memseg.geometry import Box
-from MemSegSlicerLib import SceneBridge
 from slicer import vtkMRMLModelNode, vtkMRMLScene
 from vtkmodules.util.numpy_support import numpy_to_vtk
 from vtkmodules.vtkCommonDataModel import vtkImageData, vtkPolyData
@@ -22,6 +19,10 @@ from vtkmodules.vtkCommonMath import vtkMatrix4x4
 from vtkmodules.vtkCommonTransforms import vtkTransform
 from vtkmodules.vtkFiltersCore import vtkFlyingEdges3D, vtkPolyDataNormals, vtkWindowedSincPolyDataFilter
 from vtkmodules.vtkFiltersGeneral import vtkTransformPolyDataFilter
+
+from memseg.errors import MemSegError
+from memseg.geometry import Box
+from MemSegSlicerLib import SceneBridge
 
 from .workspace import Workspace, fractions
 
@@ -38,12 +39,15 @@ class _Surface:
 
 
 class Surfaces:
-    """Shows the surfaces while `shown`, and makes them again when the masks have been quiet for a moment."""
+    """Shows the surfaces while `shown`, and makes them again when the masks have been quiet for a moment.
 
-    def __init__(self, scene: vtkMRMLScene, workspace: Workspace, first_made: Callable[[], None]) -> None:
+    appeared: called when a segment gets its first surface, so that the view can turn to it.
+    """
+
+    def __init__(self, scene: vtkMRMLScene, workspace: Workspace, appeared: Callable[[], None]) -> None:
         self._scene = scene
         self._workspace = workspace
-        self._first_made = first_made
+        self._appeared = appeared
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="MemSegSurfaces")
         self._surfaces: dict[tuple[str, str], _Surface] = {}
         self._task: asyncio.Task | None = None
@@ -110,14 +114,14 @@ class Surfaces:
         polygons = await loop.run_in_executor(self._thread, lambda: surface_of(voxels.mask(), ijk_to_ras))
         if node is not self._workspace.segmentation_node or identifier not in self._workspace.segment_ids:
             return
-        is_first = not self._surfaces
+        is_new = key not in self._surfaces or self._surfaces[key].node.GetPolyData().GetNumberOfPoints() == 0
         if key not in self._surfaces:
             self._surfaces[key] = _Surface(self._add_node(), stamp)
         self._surfaces[key].stamp = stamp
         self._surfaces[key].node.SetAndObservePolyData(polygons)
         self._follow_rows()
-        if is_first and polygons.GetNumberOfPoints():
-            self._first_made()
+        if is_new and polygons.GetNumberOfPoints():
+            self._appeared()
 
     def _add_node(self) -> vtkMRMLModelNode:
         node = self._scene.AddNewNodeByClass("vtkMRMLModelNode", "Surface")

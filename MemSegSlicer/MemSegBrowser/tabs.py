@@ -1,4 +1,4 @@
-"""One tab works at a time: the newest one. The others say so and can take the session back; nothing is lost either way."""
+"""One tab works at a time, the newest one; the others say so and can take the session back, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -16,9 +16,14 @@ class Tabs:
         self._page = page
 
     def claim(self, tab: str) -> None:
-        if tab != self._page.data.owner:
+        """The tab was opened, loaded again, or chosen; it starts without the dialogues that another one left open."""
+        data = self._page.data
+        if tab != data.owner:
             logger.info("A tab took over the session")
-            self._page.data.owner = tab
+            data.owner = tab
+        data.open_shown = data.save_shown = data.edit_shown = data.delete_shown = False
+        data.discard_shown = data.help_shown = data.notice_shown = False
+        data.upload_progress = -1
 
     def belongs_here(self) -> str:
         """Template expression: whether the tab that evaluates it owns the session."""

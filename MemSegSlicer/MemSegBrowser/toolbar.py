@@ -47,9 +47,7 @@ def build_toolbar(page: Page, actions: Actions) -> None:
         )
         VDivider(vertical=True, classes="mx-2 my-3")
         _window_menu(page, actions)
-        _button(
-            "Fit all views (F)", "mdi-fit-to-page-outline", actions.fit, disabled=(f"!{name.has_image}",)
-        )
+        _button("Fit all views (F)", "mdi-fit-to-page-outline", actions.fit, disabled=(f"!{name.has_image}",))
         _button(
             "Surface in 3D",
             "mdi-cube-outline",
@@ -100,6 +98,7 @@ def _window_menu(page: Page, actions: Actions) -> None:
 
 
 def _button(title: str, icon: str, click: Action | str, **options: object) -> None:
-    with VBtn(icon=True, variant="text", size="small", click=click, **options):
+    label = [f'aria-label="{title}"']
+    with VBtn(icon=True, variant="text", size="small", click=click, raw_attrs=label, **options):
         VIcon(icon, size=20)
         VTooltip(title, activator="parent", location="bottom")

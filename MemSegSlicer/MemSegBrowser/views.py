@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from slicer import vtkMRMLScalarVolumeNode
+from slicer import vtkMRMLCrosshairNode, vtkMRMLScalarVolumeNode
 from trame_client.widgets.html import Div, Span
 from trame_server import Server
 from trame_server.utils.typed_state import TypedState
@@ -72,6 +72,7 @@ class FourUpViews:
         self._app = slicer_app
         self._page = page
         self._unsized: set[str] = set()
+        self._crosshair: vtkMRMLCrosshairNode = slicer_app.scene.GetFirstNodeByClass("vtkMRMLCrosshairNode")
         self._labels: dict[str, TypedState[SliceLabels]] = {}
         register_rca_factories(
             slicer_app.view_manager,
@@ -104,11 +105,17 @@ class FourUpViews:
         self._app.display_manager.reset_views()
 
     def jump_to(self, point_ras: np.ndarray) -> None:
-        """Move every slice through the point."""
+        """Move every slice through the point, and mark it with the crosshair."""
+        self._crosshair.SetCrosshairRAS(*[float(value) for value in point_ras])
+        self.show_crosshair(True)
         for view in self.slice_views:
             with view.trigger_modified_once():
                 view.get_view_node().JumpSliceByOffsetting(*[float(value) for value in point_ras])
             view.schedule_render()
+
+    def show_crosshair(self, shown: bool) -> None:
+        node = self._crosshair
+        node.SetCrosshairMode(node.ShowSmallIntersection if shown else node.NoCrosshair)
 
     def enlarge(self, tag: str) -> None:
         """Show one view alone, or all four when it is alone already."""
@@ -209,5 +216,7 @@ def _layouts() -> dict[str, Layout]:
         Layout(LayoutDirection.Horizontal, [axial, threed]),
         Layout(LayoutDirection.Horizontal, [coronal, sagittal]),
     ]
-    alone = {view.singleton_tag: Layout(LayoutDirection.Vertical, [view]) for view in (axial, coronal, sagittal, threed)}
+    alone = {
+        view.singleton_tag: Layout(LayoutDirection.Vertical, [view]) for view in (axial, coronal, sagittal, threed)
+    }
     return {FOUR_UP: Layout(LayoutDirection.Vertical, rows), **alone}

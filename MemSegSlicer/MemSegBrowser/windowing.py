@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from memseg.volume import Volume
 from slicer import vtkMRMLScalarVolumeNode
 from trame_slicer.core.volume_window_level import VolumeWindowLevel
+
+from memseg.volume import Volume
 
 # Window and level in Hounsfield units, as radiologists use them.
 PRESETS: dict[str, tuple[float, float]] = {

@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 
 import numpy as np
-from memseg.volume import Volume
-from MemSegSlicerLib import SceneBridge, Terminology
 from slicer import (
     vtkMRMLNode,
     vtkMRMLScalarVolumeNode,
@@ -18,6 +16,9 @@ from slicer import (
 from vtkmodules.util.numpy_support import numpy_to_vtk
 from vtkmodules.vtkCommonDataModel import vtkImageData
 from vtkmodules.vtkCommonMath import vtkMatrix4x4
+
+from memseg.volume import Volume
+from MemSegSlicerLib import SceneBridge, Terminology
 
 from .page_state import SegmentRow
 
@@ -147,9 +148,11 @@ def add_volume_node(scene: vtkMRMLScene, volume: Volume, name: str) -> vtkMRMLSc
     matrix.DeepCopy(volume.grid.ijk_to_ras.ravel().tolist())
     node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
     node.SetIJKToRASMatrix(matrix)
-    node.SetAndObserveImageData(image)
     node.CreateDefaultDisplayNodes()
-    node.GetDisplayNode().SetAndObserveColorNodeID("vtkMRMLColorTableNodeGrey")
+    display = node.GetDisplayNode()
+    display.SetAutoWindowLevel(False)  # it takes a histogram of the whole image, on this thread
+    display.SetAndObserveColorNodeID("vtkMRMLColorTableNodeGrey")
+    node.SetAndObserveImageData(image)
     return node
 
 

@@ -11,7 +11,6 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -19,68 +18,23 @@ import slicer
 import vtk
 
 from memseg import catalog
-from memseg.errors import MemSegError, SessionError
+from memseg.errors import MemSegError
 from memseg.prompts import Prompt
-from memseg.segmenters.base import Numbered
 from memseg.session import Session
 from memseg.volume import Volume
 
-from . import SceneBridge
+from .Images import Images
+from .Record import Action, Record, SessionState
 from .SceneState import SceneState, SegmentKey, decodedSession
-from .SessionJob import Act, Image, Outcome, SessionJob, SessionView
+from .SessionJob import Act, Outcome, SessionJob, SessionView
+from .Target import Target
 from .Worker import Worker
 
 log = logging.getLogger(__name__)
 
 _PAUSE_SECONDS = 0.5  # without a click; then sessions are stored and surfaces made again
+_PAUSE_PER_WORK = 20  # a session that takes long to store, as after many large steps, waits for a longer pause
 _UNEXPECTED = "Something unexpected went wrong and the mask was left as it is; the log says more."
-
-
-@dataclass(frozen=True)
-class SessionState:
-    """What a panel shows. prompts: oldest first. milliseconds: from the last prompt to its mask, None before the first.
-    voxels: size of the mask. error: the last sentence for the user, or ""."""
-
-    model: str
-    prompts: tuple[Numbered, ...] = ()
-    memoryCount: int = 0
-    memoryCapacity: int = 0
-    canUndo: bool = False
-    canRedo: bool = False
-    milliseconds: float | None = None
-    busy: bool = False
-    voxels: int = 0
-    error: str = ""
-
-
-@dataclass(eq=False)
-class _Record:
-    """All that is known of one (volume, segment)."""
-
-    key: SegmentKey
-    session: Session | None = None
-    view: SessionView | None = None
-    stamp: tuple | None = None  # of the segment when its voxels were last the session's mask; None: look again
-    milliseconds: float | None = None
-    restorable: bool = True  # a stored session may be tried
-    unsaved: bool = False
-    storing: bool = False
-    gone: bool = False
-
-
-def _bytesOf(record: _Record) -> bytes:
-    return record.session.to_bytes()
-
-
-@dataclass(frozen=True, eq=False)
-class _Action:
-    """what: one word for the log. isPrompt: its time is shown."""
-
-    record: _Record
-    what: str
-    act: Act | None
-    isPrompt: bool = False
-    asked: float = field(default_factory=time.perf_counter)
 
 
 class Controller:
@@ -100,14 +54,13 @@ class Controller:
         self._journalFolder = journalFolder
         self._sceneState = SceneState(scene)
         self._model = catalog.card(model or catalog.DEFAULT).name
-        self._records: dict[SegmentKey, _Record] = {}
-        self._images: dict[str, Image] = {}  # by volume node ID, those already checked
+        self._records: dict[SegmentKey, Record] = {}
+        self._images = Images()
         self._volumeId: str | None = None
         self._segmentationId: str | None = None
         self._segmentId: str | None = None
-        self._waiting: deque[_Action] = deque()
-        self._running: _Action | None = None
-        self._stale: set[tuple[str, str]] = set()  # segments whose surface lies behind their mask
+        self._waiting: deque[Action] = deque()
+        self._running: Action | None = None
         self._error = ""
         self._listeners: list[Callable[[SessionState], None]] = []
         self._observers = [
@@ -144,11 +97,11 @@ class Controller:
 
     @property
     def volumeNode(self) -> slicer.vtkMRMLVolumeNode | None:
-        return self._nodeOf(self._volumeId)
+        return self._scene.GetNodeByID(self._volumeId) if self._volumeId is not None else None
 
     @property
     def segmentationNode(self) -> slicer.vtkMRMLSegmentationNode | None:
-        return self._nodeOf(self._segmentationId)
+        return self._scene.GetNodeByID(self._segmentationId) if self._segmentationId is not None else None
 
     @property
     def segmentId(self) -> str | None:
@@ -156,14 +109,9 @@ class Controller:
 
     @property
     def volume(self) -> Volume | None:
-        """The current volume node's image, for PromptTools; None without one. Raises MemSegError where it cannot be used."""
+        """The current node's image, for PromptTools; None without one. Raises MemSegError where it cannot be used."""
         node = self.volumeNode
-        if node is None:
-            return None
-        image = self._imageOf(node)
-        volume = image.volume()
-        self._images[node.GetID()] = replace(image, known=volume)
-        return volume
+        return self._images.of(node).volume() if node is not None else None
 
     # -- what the user does ----------------------------------------------------------------------------------------
 
@@ -200,7 +148,7 @@ class Controller:
 
     @property
     def state(self) -> SessionState:
-        record = self._records.get(self._key()) if self._key() is not None else None
+        record = self._records.get(self._key())
         view = record.view if record is not None and record.view is not None else SessionView(self._model)
         return SessionState(
             **vars(view),
@@ -230,12 +178,13 @@ class Controller:
     def saveToScene(self) -> None:
         """Wait for what is still being done and put all sessions into the scene. For shells, before they save it.
 
-        The controller does so on its own too, whenever it has nothing else to do.
+        The controller does so by itself too, in the next pause between clicks.
         """
         self._worker.settle()
-        for record in self._records.values():
+        for record in list(self._records.values()):
             if record.unsaved and record.session is not None:
-                self._store(record, record.session.to_bytes())
+                self._store(record, record.toBytes())
+        self._sceneState.dropOrphans()
 
     def cleanup(self) -> None:
         """Stop observing the scene and forget everything; the worker is its owner's to close."""
@@ -255,7 +204,7 @@ class Controller:
             return
         if act is not None:
             self._error = ""
-        self._waiting.append(_Action(record, what, act, isPrompt))
+        self._waiting.append(Action(record, what, act, isPrompt))
         self._next()
         self._tell()
 
@@ -271,22 +220,19 @@ class Controller:
                 self._fail(str(error))
                 continue
             self._running = action
-            self._worker.submit(job, partial(self._finish, action, job, stamp), partial(self._finishBadly, action))
+            self._worker.submit(job, partial(self._finish, action, stamp), partial(self._finishBadly, action))
 
-    def _jobFor(self, action: _Action) -> tuple[SessionJob, tuple]:
-        """The job, and the stamp of the segment that it starts from. Raises MemSegError where the scene does not allow it."""
+    def _jobFor(self, action: Action) -> tuple[SessionJob, tuple]:
+        """The job, and the stamp of the segment it starts from. Raises MemSegError where the scene forbids it."""
         record = action.record
-        volumeNode, segmentationNode = self._nodesOf(record)
-        stamp = self._stampOf(record)
-        edited = None
-        if record.stamp != stamp:
-            edited = SceneBridge.readSegment(segmentationNode, record.key.segmentId, volumeNode)
-        text = self._sceneState.sessionText(record.key) if record.session is None and record.restorable else None
+        stamp = record.target.stamp()
+        isNew = record.session is None and record.restorable
+        text = self._sceneState.sessionText(record.target.key) if isNew else None
         job = SessionJob(
-            image=self._imageOf(volumeNode),
+            image=self._images.of(record.target.volumeNode),
             session=record.session,
             stored=partial(decodedSession, text) if text is not None else None,
-            edited=edited,
+            edited=record.target.read() if record.stamp != stamp else None,
             act=action.act,
             model=self._model,
             device=self._device,
@@ -294,13 +240,11 @@ class Controller:
         )
         return job, stamp
 
-    def _finish(self, action: _Action, job: SessionJob, stamp: tuple, outcome: Outcome) -> None:
+    def _finish(self, action: Action, stamp: tuple, outcome: Outcome) -> None:
         self._running = None
         record = action.record
         if self._isThere(record):
             record.restorable = False
-            if outcome.volume is not None:
-                self._images[record.key.volumeId] = replace(job.image, known=outcome.volume)
             if outcome.session is not None:
                 record.session, record.view, record.unsaved = outcome.session, outcome.view, True
             try:
@@ -309,22 +253,21 @@ class Controller:
                 self._error, record.stamp = str(error), None
         self._afterAction()
 
-    def _show(self, action: _Action, stamp: tuple, outcome: Outcome) -> None:
-        """Write the outcome into the segment. Raises what went wrong in the job, or where the scene no longer allows it."""
+    def _show(self, action: Action, stamp: tuple, outcome: Outcome) -> None:
+        """Write the outcome into the segment. Raises what went wrong in the job, or where the scene forbids it."""
         if outcome.error is not None:
             raise outcome.error
         record = action.record
-        volumeNode, segmentationNode = self._nodesOf(record)
-        editedMeanwhile = self._stampOf(record) != stamp
+        editedMeanwhile = record.target.stamp() != stamp
         if outcome.change is not None and not outcome.change.is_empty:
-            SceneBridge.writeChange(segmentationNode, record.key.segmentId, volumeNode, outcome.change)
-            self._stale.add((record.key.segmentationId, record.key.segmentId))
-        record.stamp = None if editedMeanwhile else self._stampOf(record)
+            record.target.write(outcome.change)
+            record.surfaceIsOld = True
+        record.stamp = None if editedMeanwhile else record.target.stamp()
         if action.isPrompt:
             record.milliseconds = 1000 * (time.perf_counter() - action.asked)
         log.info("%s: %d prompts", action.what, len(record.view.prompts))
 
-    def _finishBadly(self, action: _Action, error: Exception) -> None:
+    def _finishBadly(self, action: Action, error: Exception) -> None:
         self._running = None
         log.error("%s failed", action.what, exc_info=error)
         action.record.stamp = None
@@ -337,102 +280,47 @@ class Controller:
             self._tidy()
         self._tell()
 
+    # -- in the pauses ---------------------------------------------------------------------------------------------
+
     def _tidy(self) -> None:
-        """With nothing else to do: sessions into the scene, surfaces after their masks. Both wait for a pause, so that
-        the next click need not wait for them."""
+        """Sessions into the scene, surfaces after their masks: when no click has come for a while, so none waits."""
         for record in self._records.values():
             if record.unsaved and not record.storing:
                 record.storing = True
                 store, failed = partial(self._store, record), partial(self._storeFailed, record)
-                self._worker.whenIdle(_PAUSE_SECONDS, partial(_bytesOf, record), store, failed)
-        if any(SceneBridge.hasSurface(self._nodeOf(node), segment) for node, segment in self._stale):
+                pause = max(_PAUSE_SECONDS, _PAUSE_PER_WORK * record.storingSeconds)
+                self._worker.whenIdle(pause, record.toBytes, store, failed)
+        if any(record.surfaceIsOld and record.target.hasSurface() for record in self._records.values()):
             self._worker.whenIdle(_PAUSE_SECONDS, lambda: None, lambda _: self._refreshSurfaces(), log.error)
 
-    def _store(self, record: _Record, data: bytes) -> None:
+    def _store(self, record: Record, data: bytes) -> None:
         record.storing = record.unsaved = False
         if self._isThere(record):
-            self._sceneState.storeSession(record.key, data)
+            self._sceneState.storeSession(record.target.key, data)
 
-    def _storeFailed(self, record: _Record, error: Exception) -> None:
+    def _storeFailed(self, record: Record, error: Exception) -> None:
         record.storing = False
         log.error("a session could not be put into the scene", exc_info=error)
 
     def _refreshSurfaces(self) -> None:
-        """Make the surfaces again that lie behind their masks, unless a click is being answered: it comes first."""
+        """Unless a click is being answered: it comes first, and there will be another pause after it."""
         if self._running is not None:
             return
-        for segmentationId, segmentId in self._stale:
-            SceneBridge.refreshSurface(self._nodeOf(segmentationId), segmentId)
-        self._stale.clear()
-
-    # -- what is known of the scene --------------------------------------------------------------------------------
-
-    def _key(self) -> SegmentKey | None:
-        if self._volumeId is None or self._segmentationId is None or self._segmentId is None:
-            return None
-        return SegmentKey(self._volumeId, self._segmentationId, self._segmentId)
-
-    def _currentRecord(self) -> _Record | None:
-        key = self._key()
-        return self._records.setdefault(key, _Record(key)) if key is not None else None
-
-    def _resume(self) -> None:
-        """Bring back the session that the scene holds for the current segment, so that its prompts are listed at once."""
-        record = self._currentRecord()
-        if record is None or record.session is not None or not record.restorable or self._isPending(record):
-            return
-        if self._sceneState.sessionText(record.key) is not None:
-            self._do("restore", None)
-
-    def _isPending(self, record: _Record) -> bool:
-        actions = [*self._waiting, self._running] if self._running is not None else self._waiting
-        return any(action.record is record for action in actions)
-
-    def _nodeOf(self, nodeId: str | None) -> slicer.vtkMRMLNode | None:
-        return self._scene.GetNodeByID(nodeId) if nodeId is not None else None
-
-    def _isThere(self, record: _Record) -> bool:
-        segmentationNode = self._nodeOf(record.key.segmentationId)
-        if not record.gone and self._nodeOf(record.key.volumeId) is not None and segmentationNode is not None:
-            if segmentationNode.GetSegmentation().GetSegment(record.key.segmentId) is not None:
-                return True
-        self._forget(record)
-        return False
-
-    def _nodesOf(self, record: _Record) -> tuple[slicer.vtkMRMLVolumeNode, slicer.vtkMRMLSegmentationNode]:
-        if not self._isThere(record):
-            raise SessionError("The segment no longer exists; choose or add another one.")
-        return self._nodeOf(record.key.volumeId), self._nodeOf(record.key.segmentationId)
-
-    def _stampOf(self, record: _Record) -> tuple:
-        """Differs from an earlier one where the segment may cover other voxels of the volume than before."""
-        volumeNode, segmentationNode = self._nodesOf(record)
-        grid = SceneBridge.gridOf(volumeNode)
-        stamp = SceneBridge.segmentStamp(segmentationNode, record.key.segmentId)
-        return (*stamp, grid.shape_kji, grid.ijk_to_ras.tobytes())
-
-    def _imageOf(self, volumeNode: slicer.vtkMRMLVolumeNode) -> Image:
-        grid, stamp = SceneBridge.gridOf(volumeNode), SceneBridge.voxelStamp(volumeNode)
-        seen = self._images.get(volumeNode.GetID())
-        if seen is not None and seen.stamp == stamp and seen.grid.same_as(grid):
-            return seen
-        return Image(SceneBridge.arrayOf(volumeNode), grid, volumeNode.GetName() or "", stamp)
+        for record in self._records.values():
+            if record.surfaceIsOld and record.target.hasSurface():
+                record.target.refreshSurface()
+            record.surfaceIsOld = False
 
     def _prepareVolume(self, volumeNode: slicer.vtkMRMLVolumeNode) -> None:
         """Check the image in the worker, so that the first click need not wait for it."""
         volumeId = volumeNode.GetID()
         try:
-            image = self._imageOf(volumeNode)
+            image = self._images.of(volumeNode)
         except MemSegError as error:
             self._error = str(error)
             return
-        if image.known is None:
-            keep = partial(self._keepImage, volumeId, image)
-            self._worker.submit(image.volume, keep, partial(self._volumeFailed, volumeId))
-
-    def _keepImage(self, volumeId: str, image: Image, volume: Volume) -> None:
-        if self._nodeOf(volumeId) is not None:
-            self._images.setdefault(volumeId, replace(image, known=volume))
+        if not image.isKnown:
+            self._worker.submit(image.volume, lambda _: None, partial(self._volumeFailed, volumeId))
 
     def _volumeFailed(self, volumeId: str, error: Exception) -> None:
         if not isinstance(error, MemSegError):
@@ -440,14 +328,55 @@ class Controller:
         if volumeId == self._volumeId:
             self._fail(str(error) if isinstance(error, MemSegError) else _UNEXPECTED)
 
+    # -- records ---------------------------------------------------------------------------------------------------
+
+    def _key(self) -> SegmentKey | None:
+        if self._volumeId is None or self._segmentationId is None or self._segmentId is None:
+            return None
+        return SegmentKey(self._volumeId, self._segmentationId, self._segmentId)
+
+    def _currentRecord(self) -> Record | None:
+        key = self._key()
+        return self._records.setdefault(key, Record(Target(self._scene, key))) if key is not None else None
+
+    def _resume(self) -> None:
+        """Bring back the session the scene holds for the current segment, so that its prompts are listed at once."""
+        record = self._currentRecord()
+        if record is None or record.session is not None or not record.restorable or self._isPending(record):
+            return
+        if self._sceneState.sessionText(record.target.key) is not None:
+            self._do("restore", None)
+
+    def _isPending(self, record: Record) -> bool:
+        running = [self._running] if self._running is not None else []
+        return any(action.record is record for action in (*running, *self._waiting))
+
+    def _isThere(self, record: Record) -> bool:
+        if not record.gone and not record.target.isThere:
+            self._forget(record)
+        return not record.gone
+
+    def _forget(self, record: Record) -> None:
+        """Drop a session of the list; what its running job finds out will be dropped too."""
+        record.gone = True
+        del self._records[record.target.key]
+
+    def _forgetAll(self) -> None:
+        for record in list(self._records.values()):
+            self._forget(record)
+        self._waiting.clear()
+        self._images.clear()
+        self._volumeId = self._segmentationId = self._segmentId = None
+        self._error = ""
+
     # -- what happens to the scene ---------------------------------------------------------------------------------
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def _onNodeRemoved(self, scene: slicer.vtkMRMLScene, event: str, node: slicer.vtkMRMLNode) -> None:
         nodeId = node.GetID()
-        self._images.pop(nodeId, None)
+        self._images.forget(nodeId)
         for record in list(self._records.values()):
-            if nodeId in (record.key.volumeId, record.key.segmentationId):
+            if nodeId in (record.target.key.volumeId, record.target.key.segmentationId):
                 self._forget(record)
         if nodeId == self._volumeId:
             self._volumeId = None
@@ -463,20 +392,6 @@ class Controller:
 
     def _onSceneImported(self, *_: object) -> None:
         self.restore()
-
-    def _forget(self, record: _Record) -> None:
-        """Drop a session; what its running job finds out will be dropped too."""
-        record.gone = True
-        self._records.pop(record.key, None)
-        self._stale.discard((record.key.segmentationId, record.key.segmentId))
-
-    def _forgetAll(self) -> None:
-        for record in list(self._records.values()):
-            self._forget(record)
-        self._waiting.clear()
-        self._images.clear()
-        self._volumeId = self._segmentationId = self._segmentId = None
-        self._error = ""
 
     # -- listeners -------------------------------------------------------------------------------------------------
 

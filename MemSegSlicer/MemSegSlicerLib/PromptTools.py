@@ -14,7 +14,7 @@ import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
 from memseg.errors import PromptError
-from memseg.geometry import AXES, nearest_voxel
+from memseg.geometry import nearest_voxel
 from memseg.prompts import BoxPrompt, Click, Lasso, MaskPrompt, Prompt, Scribble, Text, check_fits
 from memseg.volume import Volume
 
@@ -43,7 +43,9 @@ def boxFromRas(
     return _fitting(volume, BoxPrompt(tuple(start), tuple(stop), positive))
 
 
-def scribbleFromRas(volume: Volume, pointsRas: Sequence[Point], positive: bool = True, radiusMm: float = 0.0) -> Scribble:
+def scribbleFromRas(
+    volume: Volume, pointsRas: Sequence[Point], positive: bool = True, radiusMm: float = 0.0
+) -> Scribble:
     return _fitting(volume, Scribble(_points(volume, pointsRas), positive, radiusMm))
 
 
@@ -64,7 +66,7 @@ def clicksFromFiducials(
 
 
 def boxFromRoi(volume: Volume, roiNode: slicer.vtkMRMLMarkupsROINode, positive: bool = True) -> BoxPrompt:
-    """The smallest box of voxels that holds the ROI, which may be rotated against the image. Cut at the image's border."""
+    """The smallest box of voxels that holds the ROI, which may be turned against the image; cut at its border."""
     half = np.array(roiNode.GetSize()) / 2
     if not np.all(half > 0):
         raise PromptError("The region of interest is empty; draw it round the object first.")
@@ -132,7 +134,7 @@ def _axisAlong(volume: Volume, normalRas: Point) -> int:
     axis = int(np.argmax(alignment))
     if alignment[axis] < _LEAST_ALIGNMENT:
         raise PromptError(
-            f"The slice is tilted against the image's {', '.join(AXES)} axes; draw the box in a straight slice view, or a lasso here."
+            "The slice is tilted against the image's axes; draw the box in a straight slice view, or a lasso here."
         )
     return axis
 

@@ -13,7 +13,7 @@ _FOLDER = Path(__file__).resolve().parents[1] / "Resources" / "SampleData"
 
 @dataclass(frozen=True)
 class Sample:
-    """One bundled volume. labels: label map on the image's grid. values: label of each structure, by its name in words."""
+    """One bundled volume. labels: label map on the image's grid. values: label of each structure, by its name."""
 
     name: str
     image: Path

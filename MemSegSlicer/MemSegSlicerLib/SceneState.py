@@ -4,7 +4,7 @@ Choices (volume, segment, model) live in one scripted module node. A session liv
 its volume and segmentation by node reference, so that it still resolves where a scene is imported into another and IDs
 change. Its text is written into the scene file itself: then it is there in .mrb and .mrml alike, whoever saves.
 
-What a scene file holds is not trusted: texts are decoded here, and checked by the engine, only when a session is asked for.
+What a scene file holds is not trusted: a text is decoded, and checked by the engine, when its session is asked for.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class SegmentKey:
 
 
 class SceneState:
-    """Typed access to the module's nodes in one scene. Reading creates nothing; the first value written creates the node."""
+    """Typed access to the module's nodes in one scene. Reading creates nothing; the first value written does."""
 
     def __init__(self, scene: slicer.vtkMRMLScene) -> None:
         self._scene = scene
@@ -85,11 +85,6 @@ class SceneState:
         node = self._sessionNode(key) or self._newSessionNode(key)
         node.SetForceCreateStorageNode(slicer.vtkMRMLTextNode.CreateStorageNodeNever)
         node.SetText(base64.b64encode(data).decode("ascii"))
-
-    def sessionData(self, key: SegmentKey) -> bytes | None:
-        """The bytes stored for this key, None where there are none. Raises FileError where the scene's text is damaged."""
-        node = self._sessionNode(key)
-        return decodedSession(node.GetText()) if node is not None else None
 
     def sessionText(self, key: SegmentKey) -> str | None:
         """What `decodedSession` turns into the session's bytes; None where there is no session for this key."""
@@ -159,7 +154,9 @@ def decodedSession(text: str) -> bytes:
     try:
         return base64.b64decode(text.encode("ascii"), validate=True)
     except (UnicodeEncodeError, binascii.Error, ValueError) as error:
-        raise FileError("The scene's saved session is damaged; the mask is kept, and new clicks start from it.") from error
+        raise FileError(
+            "The session saved with the scene is damaged; the mask is kept, and new clicks start from it."
+        ) from error
 
 
 def _keyOf(node: slicer.vtkMRMLTextNode) -> SegmentKey | None:

@@ -11,13 +11,14 @@ import numpy as np
 
 import memseg
 from memseg.errors import MemSegError
-from memseg.geometry import Box, Grid
+from memseg.geometry import Box
 from memseg.prompts import MaskPrompt
 from memseg.segmenters.base import Numbered
 from memseg.session import Session
 from memseg.volume import MaskChange, Volume
 
-from .SceneBridge import SegmentVoxels
+from .Images import Image
+from .Lattice import SegmentVoxels
 
 Act = Callable[[Session], MaskChange | None]
 
@@ -48,29 +49,11 @@ class SessionView:
 
 
 @dataclass(frozen=True, eq=False)
-class Image:
-    """A volume node's image, not yet checked: `volume` makes the pass over its voxels, or gives the one made before.
-
-    stamp: changes with the node's voxels.
-    """
-
-    array_kji: np.ndarray
-    grid: Grid
-    name: str
-    stamp: int
-    known: Volume | None = None
-
-    def volume(self) -> Volume:
-        return self.known if self.known is not None else Volume(self.array_kji, self.grid, self.name)
-
-
-@dataclass(frozen=True, eq=False)
 class Outcome:
-    """What became of an action. error: set where the action itself failed; the session may have been made all the same."""
+    """What became of an action. error: why it failed, if it did; the session may have been made all the same."""
 
     session: Session | None
     view: SessionView | None
-    volume: Volume | None
     change: MaskChange | None = None
     error: MemSegError | None = None
 
@@ -94,16 +77,15 @@ class SessionJob:
     journalFolder: Path | None = None
 
     def __call__(self) -> Outcome:
-        session, volume, change, failure = self.session, None, None, None
+        session, change, failure = self.session, None, None
         try:
-            volume = self.image.volume()
-            session = self._sessionOn(volume)
+            session = self._sessionOn(self.image.volume())
             if self.edited is not None:
                 takeEdit(session, *self.edited.crop())
             change = self.act(session) if self.act is not None else None
         except MemSegError as error:
             failure = error
-        return Outcome(session, SessionView.of(session) if session is not None else None, volume, change, failure)
+        return Outcome(session, SessionView.of(session) if session is not None else None, change, failure)
 
     def _sessionOn(self, volume: Volume) -> Session:
         session = self.session
@@ -116,7 +98,7 @@ class SessionJob:
         return self._fresh(volume, session.model if session is not None else self.model)
 
     def _moved(self, session: Session, volume: Volume) -> Session:
-        """The same prompts, mask, memory and history, in voxels, on a volume with other voxel values or another place."""
+        """The same prompts, mask, memory and history, in voxels, on a volume of other values or in another place."""
         moved = self._fresh(volume, session.model)
         moved.restore(session.history, session.extent, session.mask_kji[session.extent.slices].copy())
         return moved
@@ -129,7 +111,7 @@ class SessionJob:
 
 
 def takeEdit(session: Session, box: Box, values: np.ndarray) -> None:
-    """Let a mask that was edited outside the session enter it as a prompt, which can be undone; nothing where it is equal.
+    """Let a mask that was edited elsewhere enter the session as a prompt, which can be undone; nothing if it is equal.
 
     values: uint8 0/1 at the box; outside it the mask is empty.
     """

@@ -34,7 +34,7 @@ class Worker:
     def __init__(self, post: Post) -> None:
         self._post = post
         self._tasks: deque[_Task] = deque()
-        self._whenIdle: deque[tuple[float, _Task]] = deque()
+        self._whenIdle: list[tuple[float, _Task]] = []
         self._finished: deque[Callable[[], None]] = deque()
         self._changed = threading.Condition()
         self._running = False
@@ -44,7 +44,8 @@ class Worker:
     def submit(
         self, job: Callable[[], Result], done: Callable[[Result], None], failed: Callable[[Exception], None]
     ) -> None:
-        """Run the job in its turn, then `done` with what it returned or `failed` with what it raised, on the main thread.
+        """Run the job in its turn, then `done` with what it returned or `failed` with what it raised, on the main
+        thread.
 
         Raises RuntimeError after `close`.
         """
@@ -61,7 +62,7 @@ class Worker:
         done: Callable[[Result], None],
         failed: Callable[[Exception], None],
     ) -> None:
-        """As `submit`, once no job has run or waited for so many seconds. Not counted as busy, and dropped by `close`."""
+        """As `submit`, when no job has run or waited for so many seconds. Not counted as busy; dropped by `close`."""
         with self._changed:
             if not self._closed:
                 self._whenIdle.append((seconds, _Task(job, done, failed)))
@@ -125,14 +126,16 @@ class Worker:
             if not self._whenIdle:
                 self._changed.wait()
                 continue
-            due = idleSince + self._whenIdle[0][0] - time.monotonic()
+            first = min(self._whenIdle, key=lambda entry: entry[0])
+            due = idleSince + first[0] - time.monotonic()
             if due <= 0:
-                return self._whenIdle.popleft()[1]
+                self._whenIdle.remove(first)
+                return first[1]
             self._changed.wait(due)
         return None
 
     def _deliverDue(self) -> int:
-        """Hand out finished results, oldest first; returns how many. A failing receiver is logged, the others get theirs."""
+        """Hand out finished results, oldest first; returns how many. One that fails is logged, others get theirs."""
         count = 0
         while True:
             with self._changed:
@@ -178,7 +181,7 @@ class MainQueue:
             count += 1
 
     def waitUntilIdle(self, worker: Worker, timeout: float = 60.0) -> bool:
-        """Process results until the worker has nothing more to do; False where that took longer than `timeout` seconds."""
+        """Process results until the worker has nothing more to do; False where that took longer than `timeout` s."""
         end = time.monotonic() + timeout
         while time.monotonic() < end:
             wasBusy = worker.busy

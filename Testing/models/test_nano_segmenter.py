@@ -242,8 +242,7 @@ def test_clicks_that_see_the_same_region_encode_its_image_once():
     assert segmenter._engine.network.encoded == 1
 
 
-# -- volumes and objects nobody would wish for
----------------------------------------------------------------------------
+# -- volumes and objects nobody would wish for -------------------------------------------------------------------------
 
 
 def test_an_object_of_one_voxel_is_found():
@@ -281,8 +280,7 @@ def test_any_number_type_is_taken(dtype):
     assert dice(OBJECT, session.mask_kji) > 0.93
 
 
-# -- devices and files
----------------------------------------------------------------------------------------------------
+# -- devices and files -------------------------------------------------------------------------------------------------
 
 
 class FullDevice(torch.nn.Module):

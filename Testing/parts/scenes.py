@@ -1,4 +1,4 @@
-"""Small things that tests of real scenes share. Segments are read and edited here with Slicer's own logic, not with ours."""
+"""Small things that tests of real scenes share. Segments are read and edited here with Slicer's own logic."""
 
 from __future__ import annotations
 

@@ -13,8 +13,8 @@ from scenes import vtkMatrix
 from trame_slicer.core import SlicerApp
 
 from memseg import build, catalog
-from memseg.geometry import Box, Grid
-from MemSegSlicerLib import SceneBridge
+from memseg.geometry import Grid
+from memseg.segmenters.base import Segmenter
 from MemSegSlicerLib.Controller import Controller
 from MemSegSlicerLib.Worker import MainQueue, Worker
 
@@ -56,9 +56,13 @@ def blocks(monkeypatch: pytest.MonkeyPatch) -> BlockSegmenter:
     """The block segmenter as the model "block", beside the real ones."""
     segmenter = BlockSegmenter(reach=2)
     real = build.build
+
+    def buildBlock(name: str | None = None, device: str = "auto") -> Segmenter:
+        return segmenter if name == "block" else real(name, device)
+
     monkeypatch.setattr(catalog, "_CARDS", (*catalog.cards(), BlockSegmenter.card))
     for place in ("memseg.session.build", "memseg.build.build"):
-        monkeypatch.setattr(place, lambda name=None, device="auto": segmenter if name == "block" else real(name, device))
+        monkeypatch.setattr(place, buildBlock)
     return segmenter
 
 

@@ -312,6 +312,7 @@ class TestChangesOfTheVolume:
         do(ready, Click(A))
         slicer.util.arrayFromVolume(volumeNode)[:] = -np.arange(np.prod(SHAPE)).reshape(SHAPE) - 1
         slicer.util.arrayFromVolumeModified(volumeNode)
+        assert ready.controller.volume.intensity_range == (-np.prod(SHAPE), -1)
         do(ready, Click(B))
         assert np.array_equal(maskOf(liver), block(A))  # every voxel lies below the threshold now
         assert [entry.prompt for entry in ready.controller.state.prompts] == [Click(A), Click(B)]
@@ -362,7 +363,7 @@ class TestThingsThatVanish:
         held.set()
         ready.finish()
         state = ready.controller.state
-        assert (state.prompts, state.busy, state.voxels) == ((), False, 0)
+        assert (state.prompts, state.busy, state.voxels, state.error) == ((), False, 0, "")
 
     def test_a_new_scene_after_a_closed_one_works(self, ready, scene, addVolume):
         do(ready, Click(A))
@@ -376,6 +377,11 @@ class TestThingsThatVanish:
         assert np.array_equal(slicersMask(segmentation, segmentId, node), block(B))
         assert len(ready.controller.state.prompts) == 1
 
+    def test_closing_the_scene_takes_the_last_sentence_with_it(self, ready, scene):
+        do(ready, "undo")
+        scene.Clear(False)
+        assert ready.controller.state.error == ""
+
     def test_a_deleted_segment_that_is_clicked_says_so(self, ready, segmentationNode, liver):
         segmentationNode.GetSegmentation().RemoveSegment(liver)
         do(ready, Click(A))
@@ -385,7 +391,9 @@ class TestThingsThatVanish:
 class TestListeners:
     def test_listeners_hear_of_the_click_and_of_its_mask_on_the_calling_thread(self, ready):
         heard = []
-        remove = ready.controller.addListener(lambda state: heard.append((state.busy, state.voxels, threading.get_ident())))
+        remove = ready.controller.addListener(
+            lambda state: heard.append((state.busy, state.voxels, threading.get_ident()))
+        )
         do(ready, Click(A))
         assert heard[0] == (True, 0, threading.get_ident())
         assert heard[-1] == (False, 125, threading.get_ident())
@@ -420,6 +428,29 @@ def test_each_session_keeps_a_journal_where_one_is_asked_for(makeDesk, volumeNod
     do(desk, Click(A), Click(B))
     (journal,) = tmp_path.iterdir()
     assert len(journal.read_text().splitlines()) == 3  # the header and two clicks
+
+
+def test_a_journal_that_cannot_be_written_is_a_sentence_and_nothing_is_lost(
+    makeDesk, volumeNode, segmentationNode, liver, tmp_path, maskOf
+):
+    desk = makeDesk(journalFolder=tmp_path / "not made yet")
+    desk.controller.setVolume(volumeNode)
+    desk.controller.setSegment(segmentationNode, liver)
+    do(desk, Click(A))
+    assert "journal" in desk.controller.state.error and not maskOf(liver).any()
+    (tmp_path / "not made yet").mkdir()
+    do(desk, Click(A))
+    assert desk.controller.state.error == "" and np.array_equal(maskOf(liver), block(A))
+
+
+def test_a_first_click_need_not_wait_for_the_volume_to_be_checked(desk, volumeNode, segmentationNode, liver, maskOf):
+    desk.controller.setVolume(volumeNode)
+    desk.controller.setSegment(segmentationNode, liver)
+    desk.controller.add(Click(A))
+    desk.controller.add(Click(B))
+    desk.finish()
+    assert np.array_equal(maskOf(liver), block(A, B))
+    assert desk.controller.state.memoryCount == 2
 
 
 def test_a_surface_that_is_shown_follows_the_mask(ready, segmentationNode, liver):

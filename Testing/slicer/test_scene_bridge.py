@@ -198,6 +198,18 @@ class TestSharedLabelmaps:
         assert np.array_equal(slicersMask(segmentationNode, first, volumeNode), grown)
         assert segmentationNode.GetSegmentation().GetNumberOfLayers() == 2
 
+    def test_the_segment_that_moves_away_leaves_nothing_behind(self, volumeNode, segmentationNode, two):
+        first, second = two
+        shared = labelmapOf(segmentationNode, second)
+        label = segmentationNode.GetSegmentation().GetSegment(second).GetLabelValue()
+        apart = NEIGHBOUR & ~BLOCK
+        SceneBridge.writeChange(segmentationNode, second, volumeNode, changeTo(NEIGHBOUR, apart))
+        assert np.array_equal(slicersMask(segmentationNode, second, volumeNode), NEIGHBOUR)
+        assert np.array_equal(slicersMask(segmentationNode, first, volumeNode), BLOCK)
+        assert labelmapOf(segmentationNode, first) is shared
+        assert labelmapOf(segmentationNode, second) is not shared
+        assert label not in slicer.util.arrayFromSegmentInternalBinaryLabelmap(segmentationNode, first)
+
     def test_clearing_where_a_neighbour_lies_leaves_the_neighbour_whole(self, volumeNode, segmentationNode, two):
         first, second = two
         everywhere = np.ones(SHAPE, np.uint8)
@@ -263,7 +275,8 @@ class TestOtherGeometries:
         assert not voxels.any()
 
     def test_axes_in_another_order_and_direction_take_the_mask(self, volumeNode, segmentationNode, segmentId):
-        swap = np.array([[0.0, 0, -1, SHAPE[2] - 1], [1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1]])  # i = last - k', j = i', k = j'
+        last = SHAPE[2] - 1
+        swap = np.array([[0.0, 0, -1, last], [1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1]])  # i = last - k', j = i', k = j'
         self.lattice(segmentationNode, segmentId, GRID.ijk_to_ras @ swap, [0, 3, 0, 3, 0, 3])
         assert np.array_equal(self.roundTrip(segmentationNode, segmentId, volumeNode), BLOCK)
         assert np.array_equal(slicersMask(segmentationNode, segmentId, volumeNode), BLOCK)
@@ -272,7 +285,7 @@ class TestOtherGeometries:
         self.lattice(segmentationNode, segmentId, np.diag([0.25, 0.25, 0.5, 1]), [0, 3, 0, 3, 0, 3])
         assert np.array_equal(self.roundTrip(segmentationNode, segmentId, volumeNode), BLOCK)
 
-    @pytest.mark.parametrize("spacing", [0.9, 4.0])
+    @pytest.mark.parametrize("spacing", [0.65, 0.9, 4.0])
     def test_a_rotated_or_coarser_labelmap_is_refused_and_left_alone(
         self, volumeNode, segmentationNode, segmentId, spacing
     ):
@@ -302,6 +315,17 @@ class TestOtherGeometries:
         segmentId = SceneBridge.addSegment(node, "liver")
         assert np.array_equal(self.roundTrip(node, segmentId, volumeNode), BLOCK)
         assert labelmapOf(node, segmentId).GetSpacing() == pytest.approx((0.7, 0.9, 2.5))
+
+    def test_an_empty_segment_beside_ones_of_a_foreign_geometry_does_not_mix_geometries(
+        self, scene, addVolume, volumeNode
+    ):
+        coarse = addVolume(Grid.from_spacing((5, 5, 5), (9, 9, 9)), name="other")
+        node = SceneBridge.newSegmentation(scene, coarse)
+        full, empty = (SceneBridge.addSegment(node, name) for name in ("liver", "spleen"))
+        SceneBridge.writeChange(node, full, coarse, changeTo(box_mask((5, 5, 5), Box((1, 1, 1), (3, 3, 3)))))
+        node.GetSegmentation().GetSegment(empty).AddRepresentation(LABELMAP, slicer.vtkOrientedImageData())
+        with pytest.raises(GeometryError, match="Specify Geometry"):
+            SceneBridge.writeChange(node, empty, volumeNode, changeTo(BLOCK))
 
     @pytest.mark.parametrize("moved", ["volume", "segmentation", "both apart", "both together"])
     def test_parent_transforms_of_volume_and_segmentation_both_count(

@@ -133,6 +133,21 @@ class TestRoundTrips:
             started.controller.saveToScene()
         assert len(SceneState(slicerApp.scene).storedKeys()) == 1
 
+    def test_a_session_still_to_be_stored_when_its_scene_is_closed_does_not_touch_the_next_one(
+        self, slicerApp, started, tmp_path
+    ):
+        save(slicerApp, tmp_path / "scene.mrb")
+        started.controller.add(Click(C))
+        started.finish()  # it would be stored after a pause
+        reopen(slicerApp, started, tmp_path / "scene.mrb")
+        end = time.monotonic() + 1.5
+        while time.monotonic() < end:
+            started.queue.process()
+            time.sleep(0.02)
+        assert len(started.controller.state.prompts) == 3
+        session = Session.from_bytes(base64.b64decode(sessionNode(started.scene).GetText()), started.controller.volume)
+        assert len(session.prompts) == 3
+
     def test_without_being_asked_a_session_is_in_the_scene_soon_after_the_last_click(self, started):
         before = sessionNode(started.scene).GetText()
         started.controller.add(Click(C))
@@ -144,13 +159,29 @@ class TestRoundTrips:
         session = Session.from_bytes(data, started.controller.volume)
         assert [entry.prompt.kind for entry in session.prompts] == ["click", "mask", "click", "click"]
 
+    def test_a_session_that_takes_long_to_store_waits_for_a_longer_pause(self, started, monkeypatch):
+        pauses = []
+        monkeypatch.setattr(started.worker, "whenIdle", lambda seconds, *_: pauses.append(seconds))
+        toBytes = Session.to_bytes
+
+        def slowly(session: Session) -> bytes:
+            time.sleep(0.2)
+            return toBytes(session)
+
+        monkeypatch.setattr(Session, "to_bytes", slowly)
+        started.controller.add(Click(C))
+        started.controller.saveToScene()
+        started.controller.add(Click(B))
+        started.finish()
+        assert pauses[0] == 0.5 and pauses[-1] >= 4
+
     def test_no_session_survives_its_segment(self, started):
         state = SceneState(started.scene)
         assert len(state.storedKeys()) == 1
         node = started.controller.segmentationNode
         node.GetSegmentation().RemoveSegment(started.controller.segmentId)
         assert state.storedKeys() == ()
-        state.dropOrphans()
+        started.controller.saveToScene()
         assert started.scene.GetNumberOfNodesByClass("vtkMRMLTextNode") == 0
 
 
@@ -196,7 +227,8 @@ class TestDamagedScenes:
         state = SceneState(scene)
         state.segmentId, state.model = "no such segment", "no such model"
         crosshair = scene.GetFirstNodeByClass("vtkMRMLCrosshairNode")
-        scene.GetSingletonNode("MemSegSlicer", "vtkMRMLScriptedModuleNode").SetNodeReferenceID("Volume", crosshair.GetID())
+        node = scene.GetSingletonNode("MemSegSlicer", "vtkMRMLScriptedModuleNode")
+        node.SetNodeReferenceID("Volume", crosshair.GetID())
         controller = makeDesk().controller
         assert (controller.volumeNode, controller.segmentationNode, controller.state.model) == (None, None, "block")
 

@@ -138,7 +138,9 @@ def _file(folder: Path, name: str, number: int) -> Path:
         inside = path.is_relative_to(folder.resolve())
         exists = path.is_file()
     except (OSError, ValueError) as error:
-        raise FileError(f"Entry {number} of the manifest names a file that cannot be opened; correct its path.") from error
+        raise FileError(
+            f"Entry {number} of the manifest names a file that cannot be opened; correct its path."
+        ) from error
     if not inside:
         raise FileError(f"Entry {number} of the manifest names a file outside the data set's folder; move it inside.")
     if not exists:

@@ -35,7 +35,7 @@ def surface_dice(
     margin = np.ceil(tolerance_mm / np.asarray(spacing_kji_mm)).astype(int)
     agreeing = 0
     for own, other in (surfaces, surfaces[::-1]):
-        # A surface voxel outside the other's box grown by the tolerance is too far off, so only that box is transformed.
+        # Surface voxels outside the other's box grown by the tolerance are too far off: only that box is transformed.
         near = Box.of_mask(other).grown(margin).clipped(own.shape)
         distance_mm = ndimage.distance_transform_edt(~other[near.slices], sampling=spacing_kji_mm)
         agreeing += int(np.count_nonzero(distance_mm[own[near.slices]] <= tolerance_mm + 1e-9))
@@ -43,7 +43,7 @@ def surface_dice(
 
 
 def area_under_clicks(scores: np.ndarray) -> float:
-    """Trapezoidal area under scores after click 1, 2, ..., n, divided by n - 1: 0 to 1; a single score is its own area."""
+    """Trapezoidal area under the scores after clicks 1 to n, divided by n - 1: 0 to 1; one score is its own area."""
     scores = np.asarray(scores, dtype=float)
     return float(scores[0]) if len(scores) == 1 else float((scores[:-1] + scores[1:]).mean() / 2)
 

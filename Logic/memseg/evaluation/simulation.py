@@ -12,7 +12,7 @@ _NEIGHBOURS = np.ones((3, 3, 3), bool)  # 26-connected
 
 
 def deepest_voxel(mask: np.ndarray, spacing_kji_mm: tuple[float, float, float]) -> tuple[int, int, int]:
-    """Voxel of a non-empty mask that lies furthest in mm from the voxels outside it; the first in array order if several.
+    """Voxel of a non-empty mask furthest in mm from the voxels outside it; the first in array order if several.
 
     The array's own edges bound nothing: an object cut off by the end of the scan is deepest at the cut, as it would be
     in the whole body. A mask without any voxel outside it is deepest at its centre.

@@ -34,7 +34,9 @@ def _sweep(times: np.ndarray, cost: np.ndarray, axis: int, spacing_kji_mm: tuple
     order = (axis + 1, 0, rows + 1, columns + 1)
     moved, price = (np.ascontiguousarray(array.transpose(order)) for array in (times, cost))
     straight, row, column = (spacing_kji_mm[which] ** 2 for which in (axis, rows, columns))
-    steps = [np.float32(np.sqrt(value)) for value in (straight, straight + row, straight + column, straight + row + column)]
+    steps = [
+        np.float32(np.sqrt(value)) for value in (straight, straight + row, straight + column, straight + row + column)
+    ]
     padded = np.full((moved.shape[1], moved.shape[2] + 2, moved.shape[3] + 2), UNREACHED, np.float32)
     last = len(moved) - 1
     for plane in range(1, last + 1):
@@ -44,7 +46,9 @@ def _sweep(times: np.ndarray, cost: np.ndarray, axis: int, spacing_kji_mm: tuple
     return np.ascontiguousarray(moved.transpose(np.argsort(order)))
 
 
-def _relax(plane: np.ndarray, previous: np.ndarray, price: np.ndarray, steps: list[np.float32], padded: np.ndarray) -> None:
+def _relax(
+    plane: np.ndarray, previous: np.ndarray, price: np.ndarray, steps: list[np.float32], padded: np.ndarray
+) -> None:
     """Lower the times of one plane by what its nine neighbours in the previous plane offer."""
     padded[:, 1:-1, 1:-1] = previous
     by_row = np.minimum(padded[:, :-2], padded[:, 2:])

@@ -36,7 +36,10 @@ _MOST_POINTS = 64
 
 @dataclass(frozen=True, eq=False)
 class Seeds:
-    """The prompts in a region: (N, 3) working voxels of the positive, the negative and the newest one, and how they look."""
+    """The prompts in a region: (N, 3) working voxels of the positive, the negative and the newest ones, and their looks.
+
+    remembered_*: appearances that the interaction memory holds of what earlier prompts changed.
+    """
 
     positive: np.ndarray
     negative: np.ndarray
@@ -45,6 +48,16 @@ class Seeds:
     looks_negative: tuple[Appearance, ...]
     look_newest: Appearance
     newest_is_positive: bool
+    remembered_positive: tuple[Appearance, ...] = ()
+    remembered_negative: tuple[Appearance, ...] = ()
+
+    @property
+    def like_object(self) -> tuple[Appearance, ...]:
+        return self.looks_positive + self.remembered_positive
+
+    @property
+    def unlike_object(self) -> tuple[Appearance, ...]:
+        return self.looks_negative + self.remembered_negative
 
 
 def gather(view: Picture, before: np.ndarray, seeds: Seeds) -> np.ndarray:
@@ -68,7 +81,7 @@ def gather(view: Picture, before: np.ndarray, seeds: Seeds) -> np.ndarray:
         log[1], log[3], np.clip(log[3] - log[1], -6, 6),
         log[4], log[5],
         np.log(to_newest + 1), np.log(to_newest / own_depth + 0.3), np.log(to_positive + 1), np.log(to_negative + 1),
-        _unlike(view.smooth, seeds.looks_positive, width), _unlike(view.smooth, seeds.looks_negative, width),
+        _unlike(view.smooth, seeds.like_object, width), _unlike(view.smooth, seeds.unlike_object, width),
         _unlike(view.smooth, (seeds.look_newest,), width),
         ratio, ndimage.uniform_filter(ratio, 3, mode="nearest"), np.log(view.gradient / seeds.look_newest.edge + 0.1),
         log[6], log[7],
@@ -94,7 +107,7 @@ def _log_times(view: Picture, seeds: Seeds, width: float, inside: np.ndarray) ->
     by_edge = 0.15 + np.minimum((view.gradient / (2 * seeds.look_newest.edge)) ** 2, _STEEPEST)
     even = [
         0.15 + np.minimum((_away(view.smooth, looks) / (2.5 * width)) ** 2, _STEEPEST) if looks else by_edge
-        for looks in (seeds.looks_positive, seeds.looks_negative, (seeds.look_newest,))
+        for looks in (seeds.like_object, seeds.unlike_object, (seeds.look_newest,))
     ]
     walls = np.where(inside == seeds.newest_is_positive, _WALL, np.float32(0))
     price = np.stack([by_edge, even[0], by_edge, even[1], by_edge, even[2], by_edge + walls, even[2] + walls])

@@ -16,7 +16,7 @@ from ..geometry import Box
 from ..volume import Volume
 from .appearance import Picture, appearance, costs, picture
 from .arrival import UNREACHED, arrival_times
-from .fronts import Fronts, fronts
+from .fronts import Fronts, Place, fronts
 from .region import Region
 from .scores import constants
 
@@ -29,38 +29,42 @@ _BOX_WEIGHT = 1.0  # of a candidate filling the user's box from face to face, in
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """One region's candidates: for each cost its fronts and their scores."""
+    """One region's candidates, cost by cost. centre: the intensity of the object at the prompt."""
 
     view: Picture
-    answers: tuple[tuple[Fronts, np.ndarray], ...]
-
-    @property
-    def best(self) -> float:
-        return max(float(score.max()) for _, score in self.answers)
+    centre: float
+    found: tuple[Fronts, ...]
 
 
-def first_answer(volume: Volume, points_kji: np.ndarray, forbidden: np.ndarray, bounds: Box | None) -> tuple[Region, np.ndarray]:
+def first_answer(
+    volume: Volume, points_kji: np.ndarray, forbidden: np.ndarray, bounds: Box | None
+) -> tuple[Region, np.ndarray]:
     """Region and (K, J, I) float32 probability on its working grid.
 
     points_kji: (N, 3) native voxels of the object. forbidden: (M, 3) native voxels outside it. bounds: a box drawn
     round the object; one voxel thick, it bounds the object within that slice only.
     """
     held = Box.around(points_kji)
-    looks: list[Look] = []
-    for scale, reach_mm in enumerate(REACHES_MM if bounds is None else REACHES_MM[-1:]):
+    best, answer, shown = -np.inf, None, None
+    for scale, reach_mm in enumerate(REACHES_MM):
         margin = np.ceil(reach_mm / np.asarray(volume.grid.spacing_kji_mm)).astype(int)
         box = held.grown(margin) if bounds is None else _roomy(bounds, volume)
         region = Region.covering(volume.grid, box, MOST_VOXELS)
-        if looks and region.box == looks[-1].view.region.box:
-            break  # the volume ends here: a wider region would show the same
-        looks.append(look_at(region, volume, points_kji, forbidden, scale, bounds))
-    chosen = max(looks, key=lambda look: look.best)
-    return chosen.view.region, vote(chosen)
+        if region.box == shown:
+            break  # the volume or the user's box ends here: a wider region would show the same
+        shown = region.box
+        look = grown_in(region, volume, points_kji, forbidden, bounds)
+        scores = scores_of(look, scale if bounds is None else _nearest_scale(region), bounds)
+        highest = max(float(score.max()) for score in scores)
+        if highest > best:
+            best, answer = highest, (region, vote(look, scores))
+    return answer
 
 
-def look_at(
-    region: Region, volume: Volume, points_kji: np.ndarray, forbidden: np.ndarray, scale: int, bounds: Box | None = None
+def grown_in(
+    region: Region, volume: Volume, points_kji: np.ndarray, forbidden: np.ndarray, bounds: Box | None = None
 ) -> Look:
+    """The fronts that grow from native voxels in one region."""
     view = picture(region, volume.array_kji)
     seeds = region.working(points_kji)
     seed_kji = seeds[len(seeds) // 2]
@@ -71,14 +75,21 @@ def look_at(
         price[:, ~_within(bounds, region)] = _WALL
     start = np.full(price.shape, UNREACHED, np.float32)
     start[(slice(None), *seeds.T)] = 0
-    answers = []
-    for family, times in enumerate(arrival_times(price, start, region.spacing_kji_mm)):
-        found = fronts(times, view.smooth, region, seed_kji, look.noise, view.span)
-        score = constants().front(measures(found, look.centre, view), scale, family)
+    times = arrival_times(price, start, region.spacing_kji_mm)
+    place = Place.of(region, seed_kji)
+    found = tuple(fronts(each, view.smooth, region, place, look.noise, view.span) for each in times)
+    return Look(view, look.centre, found)
+
+
+def scores_of(look: Look, scale: int, bounds: Box | None = None) -> list[np.ndarray]:
+    """(L,) score of each candidate, cost by cost."""
+    front, scores = constants().front, []
+    for family, found in enumerate(look.found):
+        score = front(measures(found, look.centre, look.view), scale, family)
         if bounds is not None:
-            score = score + _BOX_WEIGHT * _filling(found, bounds, region)
-        answers.append((found, score))
-    return Look(view, tuple(answers))
+            score = score + _BOX_WEIGHT * _filling(found, bounds, look.view.region)
+        scores.append(score)
+    return scores
 
 
 def measures(found: Fronts, centre: float, view: Picture) -> np.ndarray:
@@ -87,15 +98,22 @@ def measures(found: Fronts, centre: float, view: Picture) -> np.ndarray:
     return np.concatenate([found.features, brightness], axis=1)
 
 
-def vote(look: Look, temperature: float = TEMPERATURE) -> np.ndarray:
+def vote(look: Look, scores: list[np.ndarray]) -> np.ndarray:
     """(K, J, I) float32: the share of the candidates' weights that hold a voxel."""
+    best = max(float(score.max()) for score in scores)
     votes, total = np.zeros(look.view.region.shape_kji, np.float32), 0.0
-    for found, score in look.answers:
-        weight = np.exp((score - look.best) / temperature)
+    for found, score in zip(look.found, scores):
+        weight = np.exp((score - best) / TEMPERATURE)
         held_from = np.append(np.cumsum(weight[::-1])[::-1], 0.0).astype(np.float32)
         votes += held_from[found.level_of]
         total += float(weight.sum())
     return votes / np.float32(total)
+
+
+def _nearest_scale(region: Region) -> int:
+    """The scale whose region is about as large."""
+    half_mm = 0.5 * np.cbrt(np.prod(np.asarray(region.shape_kji) * region.spacing_kji_mm))
+    return int(np.argmin(np.abs(np.log(np.asarray(REACHES_MM) / half_mm))))
 
 
 def _roomy(bounds: Box, volume: Volume) -> Box:

@@ -1,4 +1,4 @@
-"""A segmenter without a network: fronts grow from the prompts along even intensity, and fitted scores say where to stop.
+"""A segmenter without a network: fronts grow from the prompts along even intensity, fitted scores say where to stop.
 
 No mask yet: first.py grows candidates of many sizes and lets them vote. A mask to correct: evidence.py measures every
 working voxel round the mask, and a fitted form turns the measures into odds; what it leaves as it was stays as it was,
@@ -9,6 +9,7 @@ the part that changes is brought back to the volume's own grid.
 from __future__ import annotations
 
 import numpy as np
+from scipy import ndimage
 
 from .. import catalog
 from ..geometry import AXES, Box
@@ -26,8 +27,10 @@ from .scores import constants
 
 MOST_VOXELS = 110_000  # of a correction's working grid
 _MOST_SEEDS = 4000
+MONO = 1
 _SEARCH_MM = 15.0
 _MOST_WIDENINGS = 3
+_LEAST_MARGIN_MM, _MARGIN = 12.0, 0.25
 _NOWHERE = np.zeros((0, 3), np.int64)
 
 
@@ -46,7 +49,7 @@ class Geodesic:
     ) -> Prediction:
         newest = prompts[-1].prompt
         standing = _standing(prompts)
-        extent = _extent_of_mask(mask_kji, volume, prompts)
+        extent = extent_of_mask(mask_kji, volume, prompts)
         if isinstance(newest, BoxPrompt):
             box, probability = _answer_to_box(volume, standing, newest, extent, mask_kji)
         else:
@@ -75,7 +78,7 @@ def _place(prompt: Prompt, volume: Volume) -> Box:
     return rasterize(prompt, volume.grid)[0]
 
 
-def _extent_of_mask(mask_kji: np.ndarray, volume: Volume, prompts: tuple[Numbered, ...]) -> Box:
+def extent_of_mask(mask_kji: np.ndarray, volume: Volume, prompts: tuple[Numbered, ...]) -> Box:
     """Bounding box of the mask, found by widening a box round all prompts until none of its faces cuts the mask."""
     box = Box.empty()
     for entry in prompts:
@@ -97,7 +100,7 @@ def _extent_of_mask(mask_kji: np.ndarray, volume: Volume, prompts: tuple[Numbere
 def _answer_to_box(
     volume: Volume, standing: tuple[Prompt, ...], newest: BoxPrompt, extent: Box, mask_kji: np.ndarray
 ) -> tuple[Box, np.ndarray]:
-    """A negative box empties itself. A positive one holds the object: what lies outside goes, an empty one is filled."""
+    """A negative box empties itself. A positive one holds the object: the outside goes, an empty one is filled."""
     inside = newest.box.clipped(volume.shape_kji)
     if newest.positive and not mask_kji[inside.slices].any():
         middle = np.asarray([[(start + stop - 1) // 2 for start, stop in zip(inside.start_kji, inside.stop_kji)]])
@@ -133,7 +136,9 @@ def _answer_to_points(
 def _first(volume: Volume, points: np.ndarray, standing: tuple[Prompt, ...]) -> tuple[Box, np.ndarray]:
     bounds = [prompt.box for prompt in standing if isinstance(prompt, BoxPrompt) and prompt.positive]
     holding = [box for box in bounds if all(box.holds(tuple(point)) for point in points[[0, -1]])]
-    avoided = [voxels_of(prompt, volume) for prompt in standing if not prompt.positive and not isinstance(prompt, BoxPrompt)]
+    avoided = [
+        voxels_of(prompt, volume) for prompt in standing if not prompt.positive and not isinstance(prompt, BoxPrompt)
+    ]
     forbidden = np.concatenate([_NOWHERE, *avoided])
     region, probability = first_answer(volume, points, forbidden, holding[-1] if holding else None)
     box = _native_box(probability > 0.5, region)
@@ -148,18 +153,19 @@ def _correction(
     memory: tuple[Interaction, ...] | None,
 ) -> tuple[Box, np.ndarray]:
     """The mask corrected round the newest prompt; the region widens while the answer is cut off by its border."""
-    spacing = np.asarray(volume.grid.spacing_kji_mm)
-    box = extent.union(_place(standing[-1], volume))
-    margin_mm = max(12.0, 0.25 * float((np.asarray(box.shape_kji) * spacing).max()))
-    for _ in range(_MOST_WIDENINGS):
-        box = box.grown(np.ceil(margin_mm / spacing).astype(int)).clipped(volume.shape_kji)
-        region = Region.covering(volume.grid, box, MOST_VOXELS)
+    for widening in range(1, _MOST_WIDENINGS + 1):
+        region = correction_region(volume, standing, extent, widening)
         view, before = picture(region, volume.array_kji), region.sample(mask_kji)
-        odds = correction_odds(view, before, gather_seeds(view, standing, volume, memory))
+        seeds = gather_seeds(view, before, standing, volume, memory)
+        odds = correction_odds(view, before, seeds)
         if not region.touches_inner_border(odds > 0).any():
             break
     probability = 1 / (1 + np.exp(-np.clip(odds, -30, 30)))
     changed = (probability > 0.5) != (before > 0.5)
+    if MONO:
+        changed &= (before > 0.5) != seeds.newest_is_positive
+    changed = _round_the_prompt(changed, seeds.newest)
+    probability = np.where(changed, probability, before)
     if not changed.any():
         box = _place(standing[-1], volume)
         return box, mask_kji[box.slices].astype(np.float32)
@@ -170,6 +176,28 @@ def _correction(
     return box, after
 
 
+def correction_region(volume: Volume, standing: tuple[Prompt, ...], extent: Box, widening: int) -> Region:
+    """Mask and newest prompt with a margin of 12 mm or a quarter of their size, `widening` times."""
+    spacing = np.asarray(volume.grid.spacing_kji_mm)
+    box = extent.union(_place(standing[-1], volume))
+    margin_mm = widening * max(_LEAST_MARGIN_MM, _MARGIN * float((np.asarray(box.shape_kji) * spacing).max()))
+    return Region.covering(volume.grid, box.grown(np.ceil(margin_mm / spacing).astype(int)), MOST_VOXELS)
+
+
+def _round_the_prompt(changed: np.ndarray, newest: np.ndarray) -> np.ndarray:
+    """The 26-connected parts of a change that hold a voxel of the prompt or one beside it.
+
+    A correction acts where it is made, and what was agreed elsewhere stays.
+    """
+    parts, count = ndimage.label(changed, structure=np.ones((3, 3, 3), bool))
+    if count == 0:
+        return changed
+    near = np.zeros(changed.shape, bool)
+    near[tuple(newest.T)] = True
+    touched = np.unique(parts[ndimage.binary_dilation(near, np.ones((3, 3, 3), bool))])
+    return np.isin(parts, touched[touched > 0])
+
+
 def correction_odds(view: Picture, before: np.ndarray, seeds: Seeds) -> np.ndarray:
     """(K, J, I) float32 log odds of each working voxel of belonging to the object."""
     form = constants().grow if seeds.newest_is_positive else constants().cut
@@ -177,7 +205,11 @@ def correction_odds(view: Picture, before: np.ndarray, seeds: Seeds) -> np.ndarr
 
 
 def gather_seeds(
-    view: Picture, standing: tuple[Prompt, ...], volume: Volume, memory: tuple[Interaction, ...] | None
+    view: Picture,
+    before: np.ndarray,
+    standing: tuple[Prompt, ...],
+    volume: Volume,
+    memory: tuple[Interaction, ...] | None,
 ) -> Seeds:
     points: dict[bool, list[np.ndarray]] = {True: [_NOWHERE], False: [_NOWHERE]}
     looks: dict[bool, list[Appearance]] = {True: [], False: []}
@@ -190,16 +222,38 @@ def gather_seeds(
             points[prompt.positive].append(newest)
             looks[prompt.positive].append(appearance(view, newest))
     newest_look = looks[standing[-1].positive][-1]
+    if not looks[True]:
+        core = _core(before > 0.5, newest, view.region)
+        points[True].append(core)
+        looks[True] += [appearance(view, core)] if len(core) else []
     remembered = looks_of(memory or ())
     return Seeds(
-        np.concatenate(points[True]),
-        np.concatenate(points[False]),
-        newest,
-        (*looks[True], *remembered[True]),
-        (*looks[False], *remembered[False]),
-        newest_look,
-        standing[-1].positive,
+        positive=np.concatenate(points[True]),
+        negative=np.concatenate(points[False]),
+        newest=newest,
+        looks_positive=tuple(looks[True]),
+        looks_negative=tuple(looks[False]),
+        look_newest=newest_look,
+        newest_is_positive=standing[-1].positive,
+        remembered_positive=tuple(remembered[True]),
+        remembered_negative=tuple(remembered[False]),
     )
+
+
+def _core(inside: np.ndarray, newest: np.ndarray, region: Region) -> np.ndarray:
+    """(1, 3) the deepest voxel of a mask that came without positive prompts, away from what the newest prompt denies.
+
+    "Away" is twice as far as the prompt lies deep in the mask; (0, 3) where the mask holds no such voxel.
+    """
+    depth = ndimage.distance_transform_edt(inside, sampling=region.spacing_kji_mm)
+    denied = newest[len(newest) // 2]
+    squared = np.zeros(inside.shape)
+    for axis, step in enumerate(region.spacing_kji_mm):
+        along = ((np.arange(inside.shape[axis]) - denied[axis]) * step) ** 2
+        squared += along.reshape([-1 if other == axis else 1 for other in range(3)])
+    depth[squared <= (2 * depth[tuple(denied)]) ** 2] = 0
+    deepest = np.unravel_index(int(np.argmax(depth)), depth.shape)
+    return np.asarray([deepest]) if depth[deepest] > 0 else _NOWHERE
 
 
 def _native_box(mask: np.ndarray, region: Region) -> Box:

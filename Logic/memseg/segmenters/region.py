@@ -63,14 +63,14 @@ class Region:
         for axis, factor in enumerate(self.factor_kji):
             if factor > 1:
                 starts = np.arange(self.shape_kji[axis]) * factor
-                low = -(-starts // stride[axis])
+                low = np.minimum(-(-starts // stride[axis]), crop.shape[axis] - 1)  # a last block may hold no sample
                 counts = np.diff(np.r_[low, crop.shape[axis]])
                 sums = np.add.reduceat(crop, low, axis=axis)
                 crop = sums / counts.reshape([-1 if other == axis else 1 for other in range(3)]).astype(np.float32)
         return crop
 
     def expanded(self, values: np.ndarray, box: Box) -> np.ndarray:
-        """Float32 values of the working grid, interpolated linearly at the native voxels of a box inside the region's."""
+        """Float32 values of the working grid, interpolated linearly at the native voxels of a box in the region."""
         within = box.relative_to(self.box)
         result = np.asarray(values, dtype=np.float32)
         for axis, (factor, low, high) in enumerate(zip(self.factor_kji, within.start_kji, within.stop_kji)):

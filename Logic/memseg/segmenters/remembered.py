@@ -1,8 +1,8 @@
 """What the interaction memory keeps for the geodesic segmenter, and what it makes of it later.
 
-One row of 14 numbers a prompt: polarity (1 or -1), place in world mm (R, A, S), its log number of changed voxels, and the
-intensities it brought about: mean, deviation and the 5, 10, 25, 50, 75, 90, 95 % quantiles of what it changed (of the
-prompt's own voxels where it changed nothing).
+One row of 14 numbers a prompt: polarity (1 or -1), place in world mm (R, A, S), log of the number of voxels it changed,
+and the intensities of those: mean, deviation and the 5, 10, 25, 50, 75, 90, 95 % quantiles (of the answer's whole box
+where nothing changed).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-// What the page does by itself: names its tab, listens to the keyboard, streams uploads, saves downloads.
+// What the page does by itself: names its tab, listens to the keyboard, streams uploads.
 (function () {
   const tab = Math.random().toString(36).slice(2) + Date.now().toString(36);
 
@@ -31,6 +31,14 @@
     event.preventDefault();
     window.trame.trigger('shortcut', [name]);
   });
+
+  let revealed = null;
+  // A segment that is chosen from elsewhere, as a new one is, comes into sight.
+  new MutationObserver(() => {
+    const chosen = document.querySelector('.ms-segment.ms-row-chosen');
+    if (chosen && chosen !== revealed) chosen.scrollIntoView({ block: 'nearest' });
+    revealed = chosen;
+  }).observe(document.documentElement, { subtree: true, childList: true, attributeFilter: ['class'] });
 
   async function upload(files, progress) {
     const batch = Math.random().toString(36).slice(2);
