@@ -7,7 +7,7 @@ import torch
 from memseg.training import synthesis
 from memseg.training.chance import blurred, choice, generator, smooth
 from memseg.training.scenes import Scenes, Window, extent, looked_at, read, written
-from memseg.training.shards import Shard, encoded
+from memseg.training.shards import Shard
 from memseg.training.supply import Supply, _turn
 
 CPU = torch.device("cpu")
@@ -156,8 +156,7 @@ def shard(labels_only: bool = False) -> Shard:
     labels = np.zeros((20, 30, 40), np.uint8)
     labels[5:15, 8:20, 10:30], labels[2:4, 2:8, 2:8] = 1, 2
     image = labels * 100.0 + np.random.default_rng(0).normal(0, 3, labels.shape)
-    codes, values = encoded(image)
-    return Shard(labels, (3.0, 1.0, 1.0), False, None if labels_only else codes, None if labels_only else values)
+    return Shard.of(labels, (3.0, 1.0, 1.0), image_kji=None if labels_only else image)
 
 
 @pytest.mark.parametrize("seed", range(4))

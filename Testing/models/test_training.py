@@ -246,9 +246,10 @@ def test_a_shard_comes_back_and_codes_keep_dense_intensities_apart(tmp_path):
     error = np.abs(values[codes] - image)
     assert error[np.abs(image) < 200].max() < 3 and error.max() < 30
     labels = (image > 0).astype(np.uint8)
-    shards.write(tmp_path / "a.npz", shards.Shard(labels, (2.0, 1.0, 0.5), True, codes, values))
+    shards.write(tmp_path / "a.npz", shards.Shard.of(labels, (2.0, 1.0, 0.5), True, image))
     (back,) = shards.read(tmp_path)
     assert np.array_equal(back.labels, labels) and np.array_equal(back.codes, codes)
+    assert back.boxes.tolist() == [[1, *(int(axis.min()) for axis in np.nonzero(labels)), 3, 3, 889]]
     assert back.spacing_kji_mm == (2.0, 1.0, 0.5) and back.watch
 
 
@@ -293,10 +294,24 @@ def test_label_maps_become_shards_without_an_image(tmp_path):
     assert shard.codes is None and np.unique(shard.labels).tolist() == [0, 1, 2]
 
 
+def test_supervoxels_of_an_unlabelled_volume_follow_its_edges(tmp_path):
+    import SimpleITK as sitk
+
+    image = np.zeros((20, 24, 28), np.float32)
+    image[5:15, 6:16, 6:16] = 100
+    sitk.WriteImage(sitk.GetImageFromArray(image), str(tmp_path / "scan.nii.gz"))
+    (tmp_path / "manifest.json").write_text(json.dumps([{"id": "scan", "image": "scan.nii.gz"}]))
+    list(shards.prepare(tmp_path, tmp_path / "out"))
+    (shard,) = shards.read(tmp_path / "out")
+    inner = shard.labels[10, 10, 10]
+    assert inner > 0 and (shard.labels[6:14, 7:15, 7:15] == inner).all()
+    assert np.count_nonzero(shard.labels == inner) < 1.5 * 1000
+
+
 # -- the command -------------------------------------------------------------------------------------------------------
 
 SMALL = [
-    "--watched",
+    "--watched-objects",
     "1",
     "--region",
     "16",

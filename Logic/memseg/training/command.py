@@ -61,7 +61,7 @@ def nano(
     rounds: Annotated[int | None, typer.Option(help="Most prompts in an episode.")] = None,
     synthetic: Annotated[float | None, typer.Option(help="Share of synthetic scenes, 0 to 1.")] = None,
     seed: Annotated[int | None, typer.Option(help="Decides everything.")] = None,
-    watched: Annotated[int | None, typer.Option(help="Held-out objects to watch training by.")] = None,
+    watched_objects: Annotated[int | None, typer.Option(help="Held-out objects to watch training by.")] = None,
     watch_every: Annotated[int, typer.Option(help="Steps between two looks at the held-out objects.")] = 500,
     compact: Annotated[bool, typer.Option(help="Smaller checkpoints, no longer exact to the bit.")] = False,
 ) -> None:
@@ -75,12 +75,12 @@ def nano(
         "rounds": rounds,
         "synthetic": synthetic,
         "seed": seed,
-        "watched": watched,
+        "watched": watched_objects,
     }
     changes = {name: value for name, value in told.items() if value is not None}
     shape = {"region": region, "widths": widths, "memory": memory}
     trainer = _trainer(resume, device, changes, {name: value for name, value in shape.items() if value is not None})
-    supply, watched = (_supply(trainer, tuple(shards or ()), watch) for watch in (False, True))
+    supply, watched = _supplies(trainer, tuple(shards or ()))
     console.print(f"Training on {trainer.device} from step {trainer.step} of {trainer.plan.steps}.")
     out.mkdir(parents=True, exist_ok=True)
     with _stoppable() as asked, _log(out / _LOG) as rows:
@@ -135,11 +135,15 @@ def _device(name: str):  # noqa: ANN202 - torch.device
     return torch.device(chosen)
 
 
-def _supply(trainer: Trainer, folders: tuple[Path, ...], watch: bool) -> Supply:
+def _supplies(trainer: Trainer, folders: tuple[Path, ...]) -> tuple[Supply, Supply]:
+    """To train from, and to watch training by: of the shards, those held out for it."""
+    from .shards import read
     from .supply import Supply
 
-    plan = trainer.plan
-    return Supply.of_folders(trainer.device, plan.edge, folders, watch, plan.synthetic)
+    plan, found = trainer.plan, [shard for folder in folders for shard in read(folder)]
+    parts = (tuple(shard for shard in found if shard.watch == watch) for watch in (False, True))
+    training, watched = (Supply(trainer.device, plan.edge, part, plan.synthetic) for part in parts)
+    return training, watched
 
 
 @contextmanager

@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -26,6 +27,7 @@ _LEVELS = 256
 _MOST_LABELS = 255
 _EVENLY = 0.3  # share of the levels that lie evenly over the intensities rather than over the voxels
 _WATCHED = 8  # one subject in so many
+FEWEST_VOXELS = 50  # of a target
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,10 +35,36 @@ class Shard:
     """See the module; intensities None for a label map."""
 
     labels: np.ndarray
+    boxes: np.ndarray
     spacing_kji_mm: tuple[float, float, float]
     watch: bool
     codes: np.ndarray | None = None
     values: np.ndarray | None = None
+
+    @classmethod
+    def of(
+        cls,
+        labels: np.ndarray,
+        spacing_kji_mm: tuple[float, float, float],
+        watch: bool = False,
+        image_kji: np.ndarray | None = None,
+    ) -> Shard:
+        codes, values = (None, None) if image_kji is None else encoded(image_kji)
+        return cls(labels.astype(np.uint8), boxes_of(labels), spacing_kji_mm, watch, codes, values)
+
+
+def boxes_of(labels: np.ndarray) -> np.ndarray:
+    """(N, 7) int32: every label of at least 50 voxels, its low corner, and its high one (half-open)."""
+    from scipy import ndimage
+
+    sizes = np.bincount(labels.ravel(), minlength=256)
+    found = ndimage.find_objects(labels.astype(np.int32))
+    rows = [
+        [label, *(part.start for part in parts), *(part.stop for part in parts)]
+        for label, parts in enumerate(found, start=1)
+        if parts is not None and sizes[label] >= FEWEST_VOXELS
+    ]
+    return np.asarray(rows, np.int32).reshape(-1, 7)
 
 
 def encoded(image_kji: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -52,7 +80,8 @@ def encoded(image_kji: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def write(path: Path, shard: Shard) -> None:
     """Raises FileError where the disk refuses."""
     arrays = {
-        "labels": shard.labels.astype(np.uint8),
+        "labels": shard.labels,
+        "boxes": shard.boxes,
         "spacing": np.asarray(shard.spacing_kji_mm, np.float32),
         "watch": np.asarray(shard.watch, np.uint8),
     }
@@ -79,34 +108,43 @@ def _read_one(path: Path) -> Shard:
     try:
         with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-        labels, spacing = arrays["labels"], tuple(float(value) for value in arrays["spacing"])
+        labels, boxes, spacing = arrays["labels"], arrays["boxes"], tuple(map(float, arrays["spacing"]))
         codes, values = arrays.get("codes"), arrays.get("values")
-        whole = labels.ndim == 3 and labels.dtype == np.uint8 and len(spacing) == 3 and min(spacing) > 0
+        whole = labels.ndim == 3 and labels.dtype == np.uint8 and boxes.shape[1:] == (7,) and len(spacing) == 3
         fits = codes is None or (codes.shape == labels.shape and codes.dtype == np.uint8 and values.shape == (_LEVELS,))
         if not (whole and fits):
             raise ValueError("the arrays do not belong together")
-        return Shard(labels, spacing, bool(arrays["watch"]), codes, values)
+        return Shard(labels, boxes, spacing, bool(arrays["watch"]), codes, values)
     except (OSError, ValueError, KeyError, EOFError, AttributeError, BadZipFile, zlib.error) as error:
         raise FileError(f"{path.name} is no shard, or damaged; make the shards again.") from error
 
 
 def prepare(folder: Path, out: Path) -> Iterator[tuple[int, int]]:
-    """Write the training subjects of a data set, or the label maps of a folder, as shards; yields (done, of)."""
+    """Write the training subjects of a data set, the label maps, or the unlabelled volumes of a folder as shards;
+    yields (done, of)."""
     out.mkdir(parents=True, exist_ok=True)
-    made = _from_labelmaps(folder) if _holds_labelmaps(folder) else _from_dataset(folder)
+    records = _records(folder)
+    if all("image" not in record and "label" in record for record in records):
+        made = _from_labelmaps(folder, records)
+    elif all("label" not in record for record in records):
+        made = _from_unlabelled(folder, records)
+    else:
+        made = _from_dataset(folder)
     for done, (total, name, shard) in enumerate(made, start=1):
         write(out / f"{name}.npz", shard)
         yield done, total
 
 
-def _holds_labelmaps(folder: Path) -> bool:
+def _records(folder: Path) -> list[dict[str, Any]]:
     try:
         records = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise FileError(
             "There is no readable manifest.json there; give the folder of a data set that holds one."
         ) from error
-    return isinstance(records, list) and all(isinstance(record, dict) and "image" not in record for record in records)
+    if not isinstance(records, list) or not records or not all(isinstance(record, dict) for record in records):
+        raise FileError("The manifest holds no list of volumes; check the file.")
+    return records
 
 
 def _from_dataset(folder: Path) -> Iterator[tuple[int, str, Shard]]:
@@ -114,39 +152,74 @@ def _from_dataset(folder: Path) -> Iterator[tuple[int, str, Shard]]:
 
     entries = dataset.read(folder).of_subjects("training").entries
     for entry in entries:
-        labels = codes = values = volume = None
+        labels = volume = None
         for number, found in enumerate(dataset.objects_of(entry, _MOST_LABELS), start=1):
             if labels is None:
                 volume = found.volume
                 labels = np.zeros(volume.shape_kji, np.uint8)
-                codes, values = encoded(volume.array_kji)
             labels[found.box.slices][found.truth] = number
         if labels is not None:
-            name = hashlib.sha256(entry.identity.encode()).hexdigest()[:12]
-            watch = _is_watched(entry.subject)
-            yield len(entries), name, Shard(labels, volume.grid.spacing_kji_mm, watch, codes, values)
+            shard = Shard.of(labels, volume.grid.spacing_kji_mm, _is_watched(entry.subject), volume.array_kji)
+            yield len(entries), _anonymous(entry.identity), shard
 
 
 def _is_watched(subject: str) -> bool:
     return hashlib.sha256(subject.encode()).digest()[0] % _WATCHED == 0
 
 
-def _from_labelmaps(folder: Path) -> Iterator[tuple[int, str, Shard]]:
+def _named(record: dict[str, Any], folder: Path) -> Path:
+    """The file of a record that is a label map or an unlabelled volume, right in the folder."""
+    name = Path(str(record.get("label") or record.get("image") or record.get("id"))).name
+    paths = [path for path in (folder / name, folder / f"{name}.nii.gz") if path.is_file()]
+    if not paths:
+        raise FileError("The manifest names a file that is not in its folder; check the folder.")
+    return paths[0]
+
+
+def _from_labelmaps(folder: Path, records: list[dict[str, Any]]) -> Iterator[tuple[int, str, Shard]]:
     import SimpleITK as sitk
 
-    records = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     for record in records:
-        name = Path(str(record.get("label", ""))).name
+        path = _named(record, folder)
         try:
-            image = sitk.ReadImage(str(folder / name))
+            image = sitk.ReadImage(str(path))
         except RuntimeError as error:
             raise FileError("A label map that the manifest names cannot be read; check the folder.") from error
         found, labels = np.unique(sitk.GetArrayFromImage(image), return_inverse=True)
         if len(found) > _MOST_LABELS:
             raise FileError("A label map holds more than 254 labels; merge some of them.")
         labels = labels.reshape(image.GetSize()[::-1]).astype(np.uint8)
-        yield (
-            len(records),
-            hashlib.sha256(name.encode()).hexdigest()[:12],
-            Shard(labels, image.GetSpacing()[::-1], False),
-        )
+        yield len(records), _anonymous(path.name), Shard.of(labels, image.GetSpacing()[::-1])
+
+
+def _from_unlabelled(folder: Path, records: list[dict[str, Any]]) -> Iterator[tuple[int, str, Shard]]:
+    """Supervoxels stand for objects: their borders are the image's own edges."""
+    from ..files import read_volume
+
+    for record in records:
+        path = _named(record, folder)
+        volume = read_volume(path)
+        spacing = volume.grid.spacing_kji_mm
+        labels = supervoxels(encoded(volume.array_kji)[0], spacing)
+        yield len(records), _anonymous(path.name), Shard.of(labels, spacing, image_kji=volume.array_kji)
+
+
+def supervoxels(codes: np.ndarray, spacing_kji_mm: tuple[float, float, float]) -> np.ndarray:
+    """uint8 (K, J, I): the 255 largest basins of the edges of an image of codes, none above a quarter of the image."""
+    import SimpleITK as sitk
+
+    image = sitk.GetImageFromArray(codes.astype(np.float32))
+    image.SetSpacing(spacing_kji_mm[::-1])
+    edges = sitk.GradientMagnitudeRecursiveGaussian(image, 1.5 * min(spacing_kji_mm))
+    level = float(np.quantile(sitk.GetArrayViewFromImage(edges), 0.7))
+    basins = sitk.GetArrayFromImage(sitk.MorphologicalWatershed(edges, level, markWatershedLine=False))
+    sizes = np.bincount(basins.ravel())
+    sizes[(sizes < FEWEST_VOXELS) | (sizes > basins.size / 4)] = 0
+    numbers = np.zeros(len(sizes), np.uint8)
+    largest = [basin for basin in np.argsort(-sizes, kind="stable")[:_MOST_LABELS] if sizes[basin]]
+    numbers[largest] = np.arange(1, len(largest) + 1)
+    return numbers[basins]
+
+
+def _anonymous(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()[:12]

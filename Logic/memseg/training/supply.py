@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as functional
 from torch import Generator, Tensor
@@ -13,8 +11,8 @@ from torch import Generator, Tensor
 from ..networks.parts import cell_centres
 from .chance import happens, normal, number, smooth, uniform, whole
 from .scenes import Scenes
-from .shards import Shard, read
-from .synthesis import FEWEST, imaged, robust_range, synthetic, targets
+from .shards import Shard
+from .synthesis import imaged, robust_range, synthetic, targets
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,15 +34,7 @@ class Supply:
         self.device, self.edge, self.synthetic_share = device, edge, synthetic_share
         held = [_held(shard, device) for shard in shards]
         self.labelled = [each for each in held if each.image is not None and each.boxes]
-        self.labelmaps = [each for each in held if each.image is None]
-
-    @classmethod
-    def of_folders(
-        cls, device: torch.device, edge: int, folders: tuple[Path, ...], watch: bool, share: float
-    ) -> Supply:
-        """watch: only the volumes held out to watch training by; otherwise only the others."""
-        shards = tuple(shard for folder in folders for shard in read(folder) if shard.watch == watch)
-        return cls(device, edge, shards, share)
+        self.labelmaps = [each for each in held if each.image is None and each.boxes]
 
     def scenes(self, source: Generator, batch: int) -> Scenes:
         """B scenes, of each kind about its share; a kind there is none of leaves its share to the synthetic ones."""
@@ -112,16 +102,11 @@ class Supply:
 
 
 def _held(shard: Shard, device: torch.device) -> Held:
-    boxes = []
-    for label in range(1, int(shard.labels.max()) + 1):
-        places = np.nonzero(shard.labels == label)
-        if len(places[0]) >= FEWEST:
-            low, high = (tuple(int(end(axis)) for axis in places) for end in (np.min, np.max))
-            boxes.append((label, low, tuple(value + 1 for value in high)))
+    boxes = [(int(row[0]), tuple(map(int, row[1:4])), tuple(map(int, row[4:]))) for row in shard.boxes]
     labels = torch.from_numpy(shard.labels).to(device)
     if shard.codes is None:
         return Held(labels, shard.spacing_kji_mm, tuple(boxes), None, 0.0, 1.0)
-    image = torch.from_numpy(shard.values[shard.codes].astype(np.float32)).to(device)[None, None]
+    image = torch.from_numpy(shard.values[shard.codes]).to(device)[None, None]
     low, high = (float(end) for end in robust_range(image))
     return Held(labels, shard.spacing_kji_mm, tuple(boxes), image, low, high)
 
