@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from .parts import Attention, FeedForward, PositionEncoding, SelfAttention, cell_centres, tokens_of
 
 VARIANTS = ("sparse", "dense", "both", "none")
+_STACKED = ("tokens", "placed", "valid")
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,12 @@ class Stack:
     valid: Tensor
 
     @property
-    def usable(self) -> Tensor:
-        """valid, but all true where nothing is: a softmax over nothing is NaN, and those samples are not read."""
+    def usable(self) -> Tensor | None:
+        """valid, but all true where nothing is: a softmax over nothing is NaN, and those samples are not read. None in
+        use (not in training, where looking would make a GPU wait) when all is valid: no mask is quicker than an idle one.
+        """
+        if not torch.is_grad_enabled() and bool(self.valid.all()):
+            return None
         return self.valid | ~self.valid.any(dim=1, keepdim=True)
 
 
@@ -130,13 +135,10 @@ class MemoryAttention(nn.Module):
         if memory is None or memory.count == 0 or self.config.variant == "none":
             return image, None
         stacks = self._processed(self._stacks(memory))
-        tokens, placed, valid = (
-            torch.cat([getattr(stack, name) for stack in stacks], dim=1) for name in ("tokens", "placed", "valid")
-        )
-        some = valid.any(dim=1)
-        normed = self.norm_memory(tokens)
-        usable = valid | ~some[:, None]
-        looked, weights = self.read.with_weights(self.norm_image(image) + positions, normed + placed, normed, usable)
+        all_of = Stack(*(torch.cat([getattr(stack, name) for stack in stacks], dim=1) for name in _STACKED))
+        some = all_of.valid.any(dim=1)
+        normed, queries = self.norm_memory(all_of.tokens), self.norm_image(image) + positions
+        looked, weights = self.read.with_weights(queries, normed + all_of.placed, normed, all_of.usable)
         conditioned = image + looked
         conditioned = conditioned + self.forward_part(self.norm_forward(conditioned))
         conditioned = torch.where(some[:, None, None], conditioned, image)

@@ -80,11 +80,15 @@ class Attention(nn.Module):
         found = functional.scaled_dot_product_attention(*parts, attn_mask=mask)
         return self.out(found.transpose(1, 2).flatten(2))
 
-    def with_weights(self, queries: Tensor, keys: Tensor, values: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+    def with_weights(
+        self, queries: Tensor, keys: Tensor, values: Tensor, valid: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """As forward, and how much each key was looked at: (B, K) float32, averaged over heads and queries, sum 1."""
         query, key, value = self._split(queries, keys, values)
-        scores = (query @ key.transpose(2, 3)).float() * query.shape[-1] ** -0.5
-        weights = scores.masked_fill(~valid[:, None, None, :], -torch.inf).softmax(dim=-1)
+        scores = (query * query.shape[-1] ** -0.5) @ key.transpose(2, 3)
+        if valid is not None:
+            scores = scores.masked_fill(~valid[:, None, None, :], -torch.inf)
+        weights = scores.softmax(dim=-1, dtype=torch.float32)
         found = (weights.to(value.dtype) @ value).transpose(1, 2).flatten(2)
         return self.out(found), weights.mean(dim=(1, 2))
 

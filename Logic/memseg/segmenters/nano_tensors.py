@@ -131,8 +131,9 @@ def memory_batch(memory: tuple[Interaction, ...], views: list[View], config: Nan
     if not entries:
         return None
     count, width = len(entries), config.width
-    rows = np.zeros((count, config.points, width + PLACE), np.float32)
-    valid = np.zeros((count, config.points), bool)
+    most = max(len(entry.sparse) for entry in entries)  # 1 after clicks alone, which is four times less to attend to
+    rows = np.zeros((count, most, width + PLACE), np.float32)
+    valid = np.zeros((count, most), bool)
     for number, entry in enumerate(entries):
         rows[number, : len(entry.sparse)] = entry.sparse
         valid[number, : len(entry.sparse)] = True

@@ -103,6 +103,7 @@ def _trainer(resume: Path | None, device: str, changes: dict[str, object], shape
 
     place = _device(device)
     torch.set_float32_matmul_precision("high")
+    torch.backends.cudnn.benchmark = True  # the convolutions of a run all have the same shapes
     if resume is not None:
         if shape:
             raise FileError("A resumed run keeps its network; leave out --region, --widths and --memory.")

@@ -64,12 +64,16 @@ class Gesture:
 
 def depth_of(area: Tensor, most: int = DEEPEST) -> Tensor:
     """(B, 1, S^3) bool -> float: 0 outside, 1 at the border, rising to `most`; the scene's faces bound nothing."""
-    remaining = area.float()
-    depth = remaining.clone()
+    remaining = area
+    depth = remaining.to(torch.uint8)
     for _ in range(most - 1):
-        remaining = -functional.max_pool3d(functional.pad(-remaining, (1,) * 6, mode="replicate"), 3, stride=1)
-        depth = depth + remaining
-    return depth
+        for axis in (2, 3, 4):
+            ends = [remaining.narrow(axis, place, 1) for place in (0, remaining.shape[axis] - 1)]
+            padded = torch.cat([ends[0], remaining, ends[1]], dim=axis)
+            size = remaining.shape[axis]
+            remaining = remaining & padded.narrow(axis, 0, size) & padded.narrow(axis, 2, size)
+        depth += remaining
+    return depth.float()
 
 
 def gesture(source: Generator, target: Tensor, mask: Tensor, habits: Habits, first: bool, points: int) -> Gesture:

@@ -36,9 +36,9 @@ class Plan:
 
     network: NanoConfig = field(default_factory=NanoConfig)
     seed: int = 0
-    steps: int = 20_000
-    warm_up: int = 300
-    batch: int = 16
+    steps: int = 4_000
+    warm_up: int = 200
+    batch: int = 32
     edge: int = 96
     rounds: int = 6
     rate: float = 1e-3
