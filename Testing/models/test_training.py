@@ -362,10 +362,10 @@ def test_ctrl_c_finishes_the_step_and_saves(tmp_path):
 
 
 def test_wishes_that_cannot_be_met_are_sentences(tmp_path):
-    from memseg.training.command import _device, _network, _trainer
+    from memseg.training.command import _network, _trainer
 
-    with pytest.raises(ModelError, match="use cpu"):
-        _device("cuda:9")
+    with pytest.raises(ModelError, match="choose cpu"):
+        _trainer(None, "cuda:9", {}, {})
     with pytest.raises(ModelError, match="no such network"):
         _network({"widths": "8,8"})
     checkpoint.save(tmp_path / "run", trained(1).checkpoint())

@@ -85,7 +85,7 @@ class Stack:
     @property
     def usable(self) -> Tensor | None:
         """valid, but all true where nothing is: a softmax over nothing is NaN, and those samples are not read. None in
-        use (not in training, where looking would make a GPU wait) when all is valid: no mask is quicker than an idle one.
+        use (not in training, where looking would make a GPU wait) when all is valid: no mask is the quicker one.
         """
         if not torch.is_grad_enabled() and bool(self.valid.all()):
             return None

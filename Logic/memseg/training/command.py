@@ -18,6 +18,7 @@ from ..errors import FileError, ModelError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ..networks.nano import NanoConfig
     from .supply import Supply
     from .trainer import Progress, Trainer
 
@@ -98,10 +99,11 @@ def nano(
 def _trainer(resume: Path | None, device: str, changes: dict[str, object], shape: dict[str, object]) -> Trainer:
     import torch
 
+    from ..segmenters.nano_engine import chosen_device
     from . import checkpoint
     from .trainer import Plan, Trainer
 
-    place = _device(device)
+    place = chosen_device(device)
     torch.set_float32_matmul_precision("high")
     torch.backends.cudnn.benchmark = True  # the convolutions of a run all have the same shapes
     if resume is not None:
@@ -112,7 +114,7 @@ def _trainer(resume: Path | None, device: str, changes: dict[str, object], shape
     return Trainer(plan, place)
 
 
-def _network(shape: dict[str, object]):  # noqa: ANN202 - NanoConfig, which only torch brings
+def _network(shape: dict[str, object]) -> NanoConfig:
     from ..networks.memory_attention import MemoryConfig
     from ..networks.nano import NanoConfig
 
@@ -123,17 +125,6 @@ def _network(shape: dict[str, object]):  # noqa: ANN202 - NanoConfig, which only
         return NanoConfig(**fields, memory=MemoryConfig(variant=str(shape.get("memory", "both"))))
     except (ValueError, IndexError) as error:
         raise ModelError(f"There is no such network: {error}") from error
-
-
-def _device(name: str):  # noqa: ANN202 - torch.device
-    import torch
-
-    chosen = name if name != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        torch.zeros(1, device=chosen)
-    except (RuntimeError, AssertionError) as error:
-        raise ModelError(f"The device '{name}' cannot be used here; use cpu.") from error
-    return torch.device(chosen)
 
 
 def _supplies(trainer: Trainer, folders: tuple[Path, ...]) -> tuple[Supply, Supply]:

@@ -30,7 +30,9 @@ class Held:
 class Supply:
     """Deterministic: the generator given decides everything."""
 
-    def __init__(self, device: torch.device, edge: int, shards: tuple[Shard, ...] = (), synthetic_share: float = 0.4):
+    def __init__(
+        self, device: torch.device, edge: int, shards: tuple[Shard, ...] = (), synthetic_share: float = 0.4
+    ) -> None:
         self.device, self.edge, self.synthetic_share = device, edge, synthetic_share
         held = [_held(shard, device) for shard in shards]
         self.labelled = [each for each in held if each.image is not None and each.boxes]
