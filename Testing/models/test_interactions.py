@@ -96,6 +96,14 @@ def test_a_stroke_stays_in_its_area():
     assert prompt.kinds.tolist() == [[KINDS.index("scribble")] * 3]
 
 
+@pytest.mark.parametrize("kind", [SCRIBBLE, LASSO])
+def test_a_stroke_or_lasso_that_corrects_one_kind_of_error_keeps_out_of_the_other(kind):
+    target, mask = block(4, 14), block(8, 20)
+    for seed in range(6):
+        drawn = made(seed, target, mask, only(kind))
+        assert all(at(target, point) == drawn.positive.item() for point in drawn.points[0])
+
+
 def test_a_lasso_lies_in_one_plane():
     lasso = made(2, block(6, 18), NOTHING, only(LASSO))
     axis = lasso.axis.item()

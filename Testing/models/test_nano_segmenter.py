@@ -19,6 +19,8 @@ from memseg.prompts import BoxPrompt, Click, Lasso, MaskPrompt, Scribble
 from memseg.segmenters import nano_weights
 from memseg.segmenters.base import Numbered, Segmenter
 from memseg.segmenters.nano import NanoSegmenter, Zooming
+from memseg.segmenters.nano_tensors import memory_batch
+from memseg.segmenters.nano_view import View, extent_of_mask
 from memseg.session import Session
 from memseg.volume import Volume
 
@@ -117,6 +119,23 @@ def test_the_work_is_done_in_the_region_and_not_in_the_volume():
     assert prediction.box.size < 100**3
 
 
+def test_a_view_counts_in_samples_of_equal_mm_along_every_axis():
+    view = View(GRID, (10, 30, 40), 2.0, 32)
+    assert view.relative(np.array([10 + 32 / 2.5, 30 - 16 / 0.9, 40])).tolist() == pytest.approx([1, -0.5, 0], abs=1e-6)
+    assert (view.first_kji - (10, 30, 40)).tolist() == pytest.approx([-31 / 2.5, -31 / 0.9, -31 / 0.7])
+
+
+@pytest.mark.parametrize("spacing", [0.6, 1.3, 2.0, 5.0])
+def test_a_ramp_is_sampled_and_written_back_exactly(spacing):
+    ramp = np.indices((40, 60, 64)).transpose(1, 2, 3, 0) @ (1.0, 0.5, 0.25)
+    view = View(turned_grid((40, 60, 64)), (20, 30, 32), spacing, 8)
+    places = [view.first_kji[axis] + np.arange(8) * view.step_kji[axis] for axis in range(3)]
+    expected = places[0][:, None, None] + 0.5 * places[1][None, :, None] + 0.25 * places[2][None, None, :]
+    assert np.allclose(view.sample(ramp), expected, atol=0.51 * view.step_kji.max() * 0.3 + 1e-3)
+    box = Box((20, 28, 30), (21, 32, 33))
+    assert np.allclose(view.written(expected, box), ramp[box.slices], atol=1e-3)
+
+
 # -- prompts are honoured ----------------------------------------------------------------------------------------------
 
 
@@ -200,6 +219,24 @@ def test_a_memory_says_where_it_was_made_in_mm():
     assert prediction.sparse[0, 16:].tolist() == pytest.approx([5 * 2.5, 30 * 0.9, 40 * 0.7, -1])
     assert prediction.dense.shape == (16 + 4, 2, 2, 2)
     assert prediction.dense[16:19, 0, 0, 0].tolist() == pytest.approx([12.5, 27.0, 28.0])
+
+
+def test_memories_are_told_to_the_network_by_their_age_and_their_place_in_its_region():
+    def entry(number: int, place_mm: tuple[float, ...], points: int) -> Interaction:
+        sparse = np.zeros((points, 20), np.float32)
+        sparse[:, 16:19], sparse[:, 19] = place_mm, -1
+        dense = np.ones((20, 2, 2, 2), np.float32)
+        dense[16:19], dense[19] = np.reshape(place_mm, (3, 1, 1, 1)), 64
+        return Interaction(number, "nano", sparse, dense)
+
+    view = View(GRID, (10, 30, 40), 2.0, 32)  # centre at 25, 27, 28 mm, faces 32 mm from it
+    batch = memory_batch((entry(4, (25, 27, 28), 1), entry(7, (57, 27, 12), 2)), [view], small_config())
+    assert batch.age.tolist() == [[2, 1]]
+    assert batch.points[0, 0, 0].tolist() == pytest.approx([0, 0, 0], abs=1e-6)
+    assert batch.points[0, 1, 1].tolist() == pytest.approx([1, 0, -0.5], abs=1e-6)
+    assert batch.centre[0, 1].tolist() == pytest.approx([1, 0, -0.5], abs=1e-6)
+    assert batch.scale.tolist() == [[2, 2]] and batch.polarity[0, 1].tolist() == [-1, -1]
+    assert batch.valid.tolist() == [[[True, False], [True, True]]]
 
 
 def test_memories_that_other_weights_wrote_are_not_read():
@@ -363,8 +400,6 @@ def test_a_session_with_its_memory_is_saved_and_comes_back_to_go_on_alike():
 
 
 def test_the_extent_of_the_mask_is_found_from_any_prompt_in_it():
-    from memseg.segmenters.nano_view import extent_of_mask
-
     near = Box((9, 28, 33), (10, 29, 34))
     assert extent_of_mask(OBJECT, near, np.array([1, 1, 1])) == Box.of_mask(OBJECT)
     assert extent_of_mask(np.zeros(SHAPE, np.uint8), near, np.array([1, 1, 1])).is_empty

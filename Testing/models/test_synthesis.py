@@ -169,6 +169,15 @@ def test_a_cube_cut_from_a_volume_shows_the_object_bright_where_the_target_is(se
     assert 0.99 <= scenes.native.min() and scenes.native.max() <= 3.01
 
 
+def test_objects_keep_their_size_in_mm_whatever_the_spacing_of_the_volume():
+    ratios = []
+    for seed in range(9):
+        scenes = Supply(CPU, EDGE, (shard(),)).from_volume(source(30, seed))
+        ratios.append(float(scenes.target.sum() * scenes.spacing**3))
+    sizes = sorted(ratios)  # of 10 x 12 x 20 voxels of 3 mm3, or 2 x 6 x 6; stretched by up to a fifth an axis, or cut
+    assert 3500 < sizes[-2] < 7200 * 1.7 and min(sizes) < 216 * 1.7
+
+
 def test_label_maps_are_painted_in_contrasts_that_differ_from_time_to_time():
     supply = Supply(CPU, EDGE, (shard(labels_only=True),))
     first, second = (supply.from_labelmap(source(seed)) for seed in (1, 2))
