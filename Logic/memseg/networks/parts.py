@@ -42,8 +42,8 @@ def sampled(maps: Tensor, points: Tensor) -> Tensor:
 
     Points outside take the value at the border.
     """
-    place = points.flip(-1)[:, :, None, None, :].to(maps.dtype)  # grid_sample counts (i, j, k)
-    found = functional.grid_sample(maps, place, mode="bilinear", padding_mode="border", align_corners=False)
+    place = points.float().flip(-1)[:, :, None, None, :]  # grid_sample counts (i, j, k); bfloat16 would be a cell off
+    found = functional.grid_sample(maps.float(), place, mode="bilinear", padding_mode="border", align_corners=False)
     return found[:, :, :, 0, 0].transpose(1, 2)
 
 

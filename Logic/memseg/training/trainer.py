@@ -52,10 +52,11 @@ class Plan:
     watched_clicks: int = 5
 
     def rate_at(self, step: int) -> float:
-        """Linear warm-up, then a cosine down to the last rate."""
-        if step < self.warm_up:
-            return self.rate * (step + 1) / self.warm_up
-        done = min(1.0, (step - self.warm_up) / max(1, self.steps - self.warm_up))
+        """Linear warm-up (a tenth of a short schedule), then a cosine down to the last rate."""
+        warm_up = min(self.warm_up, self.steps // 10)
+        if step < warm_up:
+            return self.rate * (step + 1) / warm_up
+        done = min(1.0, (step - warm_up) / max(1, self.steps - warm_up))
         return self.last_rate + (self.rate - self.last_rate) * 0.5 * (1 + math.cos(math.pi * done))
 
 
