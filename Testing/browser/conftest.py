@@ -53,6 +53,9 @@ def write_image(path: Path, array: np.ndarray, is_vector: bool = False) -> Path:
     return path
 
 
+expect.set_options(timeout=WAIT_MS)
+
+
 class RunningServer:
     """`memseg app` as a user starts it, on a free port of the loopback address."""
 

@@ -38,8 +38,8 @@ def folder(tmp_path: Path) -> Path:
         for name, array in (("image", labels.astype(np.int16) * 50), ("label", labels)):
             sitk.WriteImage(sitk.GetImageFromArray(array), str(tmp_path / f"{name}{number}.nii.gz"))
         records.append(
-            {"id": str(number), "image": f"image{number}.nii.gz", "label": f"label{number}.nii.gz", "labels": {"cube": 1},
-             "modality": "CT", "source": f"place{number}@x", "subject": "sts-002"}
+            {"id": str(number), "image": f"image{number}.nii.gz", "label": f"label{number}.nii.gz",
+             "labels": {"cube": 1}, "modality": "CT", "source": f"place{number}@x", "subject": "sts-002"}
         )  # fmt: skip
     (tmp_path / "manifest.json").write_text(json.dumps(records))
     return tmp_path
