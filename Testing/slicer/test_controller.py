@@ -13,6 +13,7 @@ from fakes import BlockSegmenter, box_mask, turned_grid
 from scenes import editAsSlicerDoes, slicersMask, vtkMatrix
 from vtk.util.numpy_support import vtk_to_numpy
 
+import memseg
 from memseg.geometry import Box, Grid
 from memseg.prompts import Click, MaskPrompt, Text
 from MemSegSlicerLib import SceneBridge
@@ -440,6 +441,22 @@ def test_each_session_keeps_a_journal_where_one_is_asked_for(makeDesk, volumeNod
     do(desk, Click(A), Click(B))
     (journal,) = tmp_path.iterdir()
     assert len(journal.read_text().splitlines()) == 3  # the header and two clicks
+
+
+def test_a_session_taken_over_to_changed_voxels_begins_a_journal_that_holds_all_of_it(
+    makeDesk, volumeNode, segmentationNode, liver, tmp_path, maskOf
+):
+    desk = makeDesk(journalFolder=tmp_path)
+    desk.controller.setVolume(volumeNode)
+    desk.controller.setSegment(segmentationNode, liver)
+    do(desk, Click(A), Click(B))
+    (first,) = tmp_path.iterdir()
+    slicer.util.arrayFromVolume(volumeNode)[0, 0, 0] += 1
+    slicer.util.arrayFromVolumeModified(volumeNode)
+    do(desk, Click(A, positive=False))
+    (second,) = set(tmp_path.iterdir()) - {first}
+    resumed = memseg.resume_session(second, desk.controller.volume)
+    assert len(resumed.prompts) == 3 and np.array_equal(resumed.mask_kji, maskOf(liver))
 
 
 def test_a_journal_that_cannot_be_written_is_a_sentence_and_nothing_is_lost(
