@@ -2,8 +2,8 @@
 
 Fronts grow under six costs in regions of five sizes. Every front is a candidate mask, scored by a fitted form of its
 measures (fronts.py). The region of the best candidate is kept, and its candidates vote in proportion to
-exp(score / temperature), which is steadier than the best one alone: on the validation subjects the source-averaged Dice
-after one click was 0.54 against 0.50.
+exp(score / temperature), which is steadier than the best one alone: by 0.016 Dice on training subjects held out of the
+fit, by 0.034 on validation subjects.
 """
 
 from __future__ import annotations
