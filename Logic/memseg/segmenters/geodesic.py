@@ -24,6 +24,7 @@ from .first import first_answer
 from .region import Region
 from .remembered import embedding, looks_of
 from .scores import constants
+from .tidy import crumbs, pinholes
 
 MOST_VOXELS = 110_000  # of a correction's working grid
 _MOST_SEEDS = 4000
@@ -160,15 +161,26 @@ def _correction(
         if not region.touches_inner_border(odds > 0).any():
             break
     changed = _allowed((odds > 0) != (before > 0.5), before > 0.5, seeds, region)
-    probability = np.where(changed, 1 / (1 + np.exp(-np.clip(odds, -30, 30))), before)
     if not changed.any():
         box = _place(standing[-1], volume)
         return box, mask_kji[box.slices].astype(np.float32)
+    probability = np.where(changed, 1 / (1 + np.exp(-np.clip(odds, -30, 30))), before)
+    changed |= _tidy(probability, changed, seeds)
     box = _native_box(changed, region)
     after, was, now = region.expanded(probability, box), region.expanded(before, box), mask_kji[box.slices]
-    kept = (after > 0.5) == (was > 0.5)
+    kept = ((after > 0.5) == (was > 0.5)) & (region.expanded(changed, box) <= 0.5)
     after[kept] = now[kept]
     return box, after
+
+
+def _tidy(probability: np.ndarray, changed: np.ndarray, seeds: Seeds) -> np.ndarray:
+    """Take from (K, J, I) probabilities the crumbs of a cut, or fill the pinholes of what was added; bool, where."""
+    if seeds.newest_is_positive:
+        loose = pinholes(probability > 0.5, changed, seeds.negative)
+    else:
+        loose = crumbs(probability > 0.5, changed, seeds.positive)
+    probability[loose] = float(seeds.newest_is_positive)
+    return loose
 
 
 def correction_region(volume: Volume, standing: tuple[Prompt, ...], extent: Box, widening: int) -> Region:
