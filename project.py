@@ -314,7 +314,9 @@ def missing_debian_packages(
 def installed_debian_packages(names: Sequence[str]) -> set[str]:
     """Those of the names that dpkg knows as installed."""
     query = ["dpkg-query", "--show", "--showformat", "${Package} ${db:Status-Status}\n", *names]
-    lines = subprocess.run(query, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, encoding="utf-8").stdout.splitlines()
+    lines = subprocess.run(
+        query, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, encoding="utf-8"
+    ).stdout.splitlines()
     return {line.split()[0] for line in lines if line.endswith(" installed")}
 
 

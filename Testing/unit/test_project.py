@@ -125,7 +125,11 @@ def test_run_without_any_supported_python_says_so_and_fails(tiny, tmp_path):
     (programs / "python3").write_text("#!/bin/sh\nexit 127\n")  # as a version switcher's stand-in does
     (programs / "python3").chmod(0o755)
     done = subprocess.run(
-        ["/bin/sh", str(tiny / "run"), "setup"], env={"PATH": str(programs)}, capture_output=True, encoding="utf-8", timeout=30
+        ["/bin/sh", str(tiny / "run"), "setup"],
+        env={"PATH": str(programs)},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=30,
     )
     assert done.returncode == 1
     assert done.stderr.startswith("MemSegSlicer needs Python 3.11, 3.12 or 3.13, and none was found; install one")
@@ -339,7 +343,9 @@ def test_a_fresh_clone_sets_itself_up_and_starts(tmp_path):
         where = subprocess.check_output([str(python), "-c", code], encoding="utf-8", cwd=tmp_path)
         assert Path(where.strip()) == clone / "Logic" / "memseg" / "__init__.py"
         assert subprocess.run([str(python), "-c", "import torch"], capture_output=True).returncode == 1
-        models = subprocess.run([str(project.venv_program(clone, "memseg")), "models"], capture_output=True, encoding="utf-8")
+        models = subprocess.run(
+            [str(project.venv_program(clone, "memseg")), "models"], capture_output=True, encoding="utf-8"
+        )
         assert models.returncode == 0 and "geodesic" in models.stdout, models.stderr
 
         second = subprocess.run([str(clone / "run"), "setup"], capture_output=True, encoding="utf-8")
