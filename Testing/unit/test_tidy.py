@@ -8,8 +8,9 @@ NONE = np.zeros((0, 3), np.int64)
 
 
 def plane(*rows: str) -> np.ndarray:
-    """One slice, drawn: '#' is set."""
-    return np.array([[letter == "#" for letter in row] for row in rows])[None]
+    """One slice, drawn, with empty space round it: '#' is set."""
+    drawn = np.array([[letter == "#" for letter in row] for row in rows])[None]
+    return np.pad(drawn, 1)
 
 
 CUT = plane("............", "......##....", "......##....", "......##....")
@@ -18,14 +19,14 @@ CUT = plane("............", "......##....", "......##....", "......##....")
 def test_a_small_part_cut_off_goes_and_one_that_was_apart_before_stays():
     mask = plane("#####...#...", "#####......#", "#####...#..#", "#####.......")
     gone = crumbs(mask, CUT, NONE)
-    assert np.argwhere(gone).tolist() == [[0, 0, 8], [0, 2, 8]]
+    assert np.argwhere(gone).tolist() == [[1, 1, 9], [1, 3, 9]]
 
 
 def test_a_small_part_with_a_wanted_voxel_or_a_large_part_stays():
     mask = plane("###.....#...", "###.........", "###......###", "###......###")
     cut = plane("........##..", "......####..", "....#####...", "........#...")
-    assert np.argwhere(crumbs(mask, cut, np.array([[0, 0, 8]]))).size == 0
-    assert np.argwhere(crumbs(mask, cut, NONE)).tolist() == [[0, 0, 8]]
+    assert np.argwhere(crumbs(mask, cut, np.array([[1, 1, 9]]))).size == 0
+    assert np.argwhere(crumbs(mask, cut, NONE)).tolist() == [[1, 1, 9]]
 
 
 def filled(size: int = 7) -> np.ndarray:
@@ -50,3 +51,9 @@ def test_a_large_hole_and_the_outside_stay_open():
     dent = filled()
     dent[1, 3, 3] = False
     assert not pinholes(dent, dent.copy(), NONE).any()
+
+
+def test_a_part_that_reaches_the_array_s_end_may_go_on_beyond_it_and_stays():
+    mask, cut = plane("############...#..."), plane("............###....")
+    assert crumbs(mask, cut, NONE).any()
+    assert not crumbs(mask[1:2, 1:2], cut[1:2, 1:2], NONE).any()

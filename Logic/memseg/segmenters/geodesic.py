@@ -55,6 +55,7 @@ class Geodesic:
         else:
             box, probability = _answer_to_points(volume, standing, extent, mask_kji, memory)
         _honour(probability, box, standing, volume)
+        _tidy(probability, box, standing, volume, mask_kji)
         changed = (probability > 0.5) != (mask_kji[box.slices] > 0)
         return Prediction(box, probability, embedding(volume, newest, box, changed))
 
@@ -165,22 +166,11 @@ def _correction(
         box = _place(standing[-1], volume)
         return box, mask_kji[box.slices].astype(np.float32)
     probability = np.where(changed, 1 / (1 + np.exp(-np.clip(odds, -30, 30))), before)
-    changed |= _tidy(probability, changed, seeds)
     box = _native_box(changed, region)
     after, was, now = region.expanded(probability, box), region.expanded(before, box), mask_kji[box.slices]
     kept = ((after > 0.5) == (was > 0.5)) & (region.expanded(changed, box) <= 0.5)
     after[kept] = now[kept]
     return box, after
-
-
-def _tidy(probability: np.ndarray, changed: np.ndarray, seeds: Seeds) -> np.ndarray:
-    """Take from (K, J, I) probabilities the crumbs of a cut, or fill the pinholes of what was added; bool, where."""
-    if seeds.newest_is_positive:
-        loose = pinholes(probability > 0.5, changed, seeds.negative)
-    else:
-        loose = crumbs(probability > 0.5, changed, seeds.positive)
-    probability[loose] = float(seeds.newest_is_positive)
-    return loose
 
 
 def correction_region(volume: Volume, standing: tuple[Prompt, ...], extent: Box, widening: int) -> Region:
@@ -291,6 +281,28 @@ def _honour(probability: np.ndarray, box: Box, standing: tuple[Prompt, ...], vol
             if not shared.is_empty:
                 covered = crop[shared.relative_to(where).slices] > 0
                 probability[shared.relative_to(box).slices][covered] = float(prompt.positive)
+
+
+def _tidy(
+    probability: np.ndarray, box: Box, standing: tuple[Prompt, ...], volume: Volume, mask_kji: np.ndarray
+) -> None:
+    """Take from the crop the crumbs of what the newest prompt cut off, or fill the pinholes in what it added."""
+    positive = standing[-1].positive
+    whole = box.grown(1).clipped(volume.shape_kji)
+    here = box.relative_to(whole).slices
+    mask = mask_kji[whole.slices] > 0
+    changed = np.zeros(mask.shape, bool)
+    changed[here] = mask[here] != (probability > 0.5)
+    mask[here] = probability > 0.5
+    kept = [
+        voxels_of(prompt, volume) - whole.start_kji
+        for prompt in standing
+        if prompt.positive != positive and not isinstance(prompt, BoxPrompt)
+    ]
+    points = np.concatenate([_NOWHERE, *kept])
+    points = points[np.all((points >= 0) & (points < mask.shape), axis=1)]
+    loose = pinholes(mask, changed, points) if positive else crumbs(mask, changed, points)
+    probability[loose[here]] = float(positive)
 
 
 def _left_later(bounds: BoxPrompt, later: tuple[Prompt, ...], volume: Volume) -> bool:

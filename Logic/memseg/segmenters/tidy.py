@@ -14,10 +14,10 @@ def crumbs(mask: np.ndarray, changed: np.ndarray, wanted: np.ndarray) -> np.ndar
     """Small parts of a mask that a change has cut off: bool (K, J, I).
 
     mask: bool, after the change. changed: bool, where it took voxels away; parts that do not touch it were apart before
-    and stay. wanted: (N, 3) voxels whose parts stay. Parts are 6-connected.
+    and stay. wanted: (N, 3) voxels whose parts stay. Parts are 6-connected; one that reaches the array's end may go on
+    beyond it and stays.
     """
-    parts, count = ndimage.label(mask)
-    return _small(parts, count, changed, wanted, _LARGEST_CRUMB * np.count_nonzero(mask))
+    return _small(*_enclosed(mask), changed, wanted, _LARGEST_CRUMB * np.count_nonzero(mask))
 
 
 def pinholes(mask: np.ndarray, changed: np.ndarray, denied: np.ndarray) -> np.ndarray:
@@ -26,10 +26,16 @@ def pinholes(mask: np.ndarray, changed: np.ndarray, denied: np.ndarray) -> np.nd
     mask: bool, after the change. changed: bool, where it added voxels; gaps that do not touch it stay. denied: (N, 3)
     voxels whose gaps stay. A gap that reaches the array's end is not enclosed.
     """
-    parts, count = ndimage.label(~mask)
-    open_parts = [np.unique(np.take(parts, end, axis=axis)) for axis in range(3) for end in (0, -1)]
-    parts[np.isin(parts, np.concatenate(open_parts))] = 0
-    return _small(parts, count, changed, denied, _LARGEST_HOLE * np.count_nonzero(mask))
+    return _small(*_enclosed(~mask), changed, denied, _LARGEST_HOLE * np.count_nonzero(mask))
+
+
+def _enclosed(mask: np.ndarray) -> tuple[np.ndarray, int]:
+    """Numbered 6-connected parts, without those that reach the array's end, and the highest number."""
+    parts, count = ndimage.label(mask)
+    ends = [np.unique(np.take(parts, end, axis=axis)) for axis in range(3) for end in (0, -1)]
+    inside = np.ones(count + 1, bool)
+    inside[np.concatenate(ends)] = False
+    return np.where(inside, np.arange(count + 1), 0)[parts], count
 
 
 def _small(parts: np.ndarray, count: int, changed: np.ndarray, kept: np.ndarray, largest: float) -> np.ndarray:
