@@ -167,7 +167,7 @@ def read_stamp(root: Path) -> dict:
 @contextmanager
 def only_one(path: Path) -> Iterator[None]:
     """Hold the lock file; waits while another set-up of the same folder holds it. The system frees it on any death."""
-    with path.open("a+") as handle:
+    with path.open("a+", encoding="utf-8") as handle:
         told = False
         while not try_lock(handle.fileno()):
             if not told:
@@ -240,7 +240,7 @@ def run_relaying(command: Sequence[str]) -> tuple[int, str]:
     On Ctrl-C the command, which gets the same Ctrl-C, has five seconds to end before it is stopped.
     """
     complaints = []
-    child = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, encoding="utf-8", errors="replace")
+    child = subprocess.Popen(command, stderr=subprocess.PIPE, encoding="utf-8", errors="replace")
     try:
         with child.stderr:
             for line in child.stderr:
@@ -314,7 +314,9 @@ def missing_debian_packages(
 def installed_debian_packages(names: Sequence[str]) -> set[str]:
     """Those of the names that dpkg knows as installed."""
     query = ["dpkg-query", "--show", "--showformat", "${Package} ${db:Status-Status}\n", *names]
-    lines = subprocess.run(query, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout.splitlines()
+    lines = subprocess.run(
+        query, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, encoding="utf-8"
+    ).stdout.splitlines()
     return {line.split()[0] for line in lines if line.endswith(" installed")}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -37,6 +38,8 @@ from .views import FourUpViews
 from .workspace import Workspace
 
 logger = logging.getLogger(__name__)
+
+_ICON = Path(__file__).parents[1] / "Resources" / "Icons" / "MemSegSlicer.png"
 
 
 class Application:
@@ -110,6 +113,7 @@ class Application:
     def _build_page(self) -> None:
         self._server.enable_module(MODULE)
         self._server.state.trame__title = "MemSegSlicer"
+        self._server.state.trame__favicon = _picture(_ICON)
         tabs = Tabs(self._page)
         plain = {
             "undo": self._prompting.undo,
@@ -260,6 +264,11 @@ def warm_up() -> None:
     values = np.arange(16**3, dtype=np.int16).reshape(16, 16, 16)
     volume = Volume(values, Grid.from_spacing(values.shape, (1.0, 1.0, 1.0)))
     memseg.new_session(volume).add(memseg.Click((8, 8, 8)))
+
+
+def _picture(path: Path) -> str:
+    """A PNG file as an address that holds it."""
+    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
 def summary_words(shape_kji: tuple[int, int, int], spacing_kji_mm: tuple[float, float, float]) -> str:

@@ -27,7 +27,6 @@ from .workspace import Workspace, add_volume_node
 logger = logging.getLogger(__name__)
 
 SAMPLE = Path(__file__).parents[1] / "Resources" / "SampleData" / "AbdomenCT.nii.gz"
-_SCENES = (".mrb", ".mrml")
 _LABEL_MAPS = (".nii.gz", ".nii", ".nrrd", ".mha")
 
 
@@ -91,10 +90,11 @@ class Documents:
             raise SessionError("Another file is being opened; wait until it is there.")
         self._show(opening=True)
         try:
-            if path.suffix.lower() in _SCENES:
-                await asyncio.sleep(0.05)  # lets the page show that it is busy: a scene is read on this thread
+            if path.suffix.lower() == ".mrb":
+                await asyncio.get_running_loop().run_in_executor(None, scene_files.check_scene, path)
                 self._take_over_scene(path)
             elif ending(path) == ".seg.nrrd":
+                await asyncio.get_running_loop().run_in_executor(None, scene_files.check_image, path)
                 self._take_over_segmentation(path)
             else:
                 await self._take_over_image(path)
@@ -124,8 +124,6 @@ class Documents:
         """Segments from a file, added to those there are."""
         if self._workspace.volume_node is None:
             raise VolumeError("Open the image first, then the segmentation made on it.")
-        if not path.is_file():
-            raise FileError(f"There is no file {path}; check its name.")
         source = self._app.io_manager.load_segmentation(path)
         if source is None:
             raise FileError(f"{path.name} cannot be read as a segmentation; it is damaged or of another kind.")

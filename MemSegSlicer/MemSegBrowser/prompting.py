@@ -133,7 +133,8 @@ class Prompting:
         data.can_undo, data.can_redo, data.busy = state.canUndo, state.canRedo, state.busy
         data.timing = "" if state.milliseconds is None else f"{state.milliseconds:.0f} ms"
         volume = self._controller.volume
-        data.size = "" if volume is None or not data.has_image else size_words(state.voxels, volume)
+        known = state.voxels or state.canUndo or state.canRedo  # else no session yet, but perhaps a mask
+        data.size = size_words(state.voxels, volume) if known and volume is not None else ""
         if state.error and state.error != self._last_error:
             self._notices.complain(state.error)
         elif not state.error and not state.busy and state.prompts != self._last_prompts:

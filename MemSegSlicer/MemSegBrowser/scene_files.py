@@ -1,4 +1,7 @@
-"""Scenes and segmentations as files that Slicer opens: .mrb and .mrml in, .mrb and .seg.nrrd out."""
+"""Scenes and segmentations as files that Slicer opens: .mrb and .seg.nrrd, in and out.
+
+Slicer's readers end the process on some damaged files, so SimpleITK reads every image first: it only raises.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,11 @@ import os
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
+import SimpleITK as sitk
 from slicer import (
     vtkMRMLLabelMapVolumeNode,
     vtkMRMLNode,
@@ -25,20 +30,46 @@ from memseg.files import replacing
 
 logger = logging.getLogger(__name__)
 
+_IMAGES = (".nrrd", ".nhdr", ".nii", ".mha", ".mhd")
+
 
 def nodes_of(scene: vtkMRMLScene) -> list[vtkMRMLNode]:
     return [scene.GetNthNode(index) for index in range(scene.GetNumberOfNodes())]
 
 
-def import_scene(slicer_app: SlicerApp, path: Path) -> list[vtkMRMLNode]:
-    """Add the nodes of a .mrb or .mrml file to the scene and return the new ones.
-
-    Raises FileError, with the scene as it was, where the file cannot be read or holds no image.
-    """
+def check_image(path: Path) -> None:
+    """Raise FileError unless the whole image can be read. Needs no scene, so it may run in any thread."""
     if not path.is_file():
         raise FileError(f"There is no file {path}; check its name.")
-    if path.suffix.lower() == ".mrb" and not zipfile.is_zipfile(path):
-        raise FileError(f"{path.name} is not a Slicer scene, or is cut short; copy it again from where it came.")
+    try:
+        sitk.ReadImage(str(path))
+    except RuntimeError as error:
+        raise FileError(f"{path.name} is damaged or cut short; copy it again from where it came.") from error
+
+
+def check_scene(path: Path) -> None:
+    """Raise FileError unless the .mrb file is whole, with every image in it. May run in any thread."""
+    if not path.is_file():
+        raise FileError(f"There is no file {path}; check its name.")
+    try:
+        with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory() as folder:
+            archive.extractall(folder)  # checks each file's sum
+            for inside in Path(folder).rglob("*"):
+                if inside.suffix.lower() in _IMAGES or inside.name.lower().endswith(".nii.gz"):
+                    check_image(inside)
+    except (zipfile.BadZipFile, EOFError, zlib.error) as error:
+        raise FileError(
+            f"{path.name} is not a Slicer scene, or is cut short; copy it again from where it came."
+        ) from error
+    except OSError as error:
+        raise FileError(f"{path.name} cannot be unpacked ({error.strerror}); free some space and try again.") from error
+
+
+def import_scene(slicer_app: SlicerApp, path: Path) -> list[vtkMRMLNode]:
+    """Add the nodes of a .mrb file that `check_scene` found whole to the scene, and return the new ones.
+
+    Raises FileError, with the scene as it was, where it holds no scene or no image.
+    """
     scene = slicer_app.scene
     before = set(nodes_of(scene))
     try:

@@ -143,6 +143,10 @@ def bind(server: Server, transfers: Transfers, host: str) -> None:
     server.controller.on_server_bind.add(on_bind)
 
 
+def _log_quietly(_loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+    logger.debug("While stopping: %s", context.get("message"))
+
+
 async def serve(server: Server, host: str, port: int, ready: Callable[[str], None]) -> None:
     """Run until Ctrl-C or SIGTERM; `ready` gets the address once. A second Ctrl-C ends the process at once."""
     loop = asyncio.get_running_loop()
@@ -152,6 +156,7 @@ async def serve(server: Server, host: str, port: int, ready: Callable[[str], Non
         if stopping.is_set():
             os._exit(130)
         stopping.set()
+        loop.set_exception_handler(_log_quietly)  # a picture on its way to a tab finds its connection closed
 
     for name in (signal.SIGINT, signal.SIGTERM):
         try:

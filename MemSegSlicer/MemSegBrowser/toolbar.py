@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trame_client.widgets.html import Div, Span
+from trame_client.widgets.html import Div, Img, Span
 from trame_vuetify.widgets.vuetify3 import (
     VAppBar,
     VBtn,
@@ -25,7 +25,7 @@ from .page_state import Page
 def build_toolbar(page: Page, actions: Actions) -> None:
     name = page.name
     with VAppBar(density="compact", flat=True, border="b", height=46):
-        VIcon("mdi-brain", classes="ml-3 mr-2", color="primary")
+        Img(src=("trame__favicon",), width=24, height=24, classes="ml-3 mr-2")
         Span("MemSegSlicer", classes="ms-product font-weight-medium mr-4")
         _button("Open (Ctrl+O)", "mdi-folder-open-outline", f"{name.open_shown} = true", classes="ms-open")
         _button(

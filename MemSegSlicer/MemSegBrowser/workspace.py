@@ -105,7 +105,10 @@ class Workspace:
         return self.segment_id
 
     def rename(self, identifier: str, name: str) -> None:
-        """A name that the terminology knows brings its codes along; any other one takes them away."""
+        """A name that the terminology knows brings its codes along; any other one takes them away.
+
+        The colour stays: those the terminology recommends are hard to tell apart on a slice.
+        """
         segment = self._segment(identifier)
         if segment.GetName() == name:
             return

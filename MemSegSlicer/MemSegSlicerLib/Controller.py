@@ -37,6 +37,10 @@ _PAUSE_PER_WORK = 20  # a session that takes long to store, as after many large 
 _UNEXPECTED = "Something unexpected went wrong and the mask was left as it is; the log says more."
 
 
+def _logged(error: Exception) -> None:
+    log.error("the surfaces could not be made again", exc_info=error)
+
+
 class Controller:
     """Call it on the main thread only. journalFolder: where each session keeps a crash-safe journal; None for none."""
 
@@ -130,6 +134,14 @@ class Controller:
 
     def reset(self) -> None:
         self._do("reset", Session.reset)
+
+    def forget(self, number: int) -> None:
+        """Drop what the interaction memory keeps of the prompt of that number; the prompt and the mask stay."""
+        self._do("forget", lambda session: session.forget(number))
+
+    def clearMemory(self) -> None:
+        """Drop all that the interaction memory keeps; prompts and mask stay."""
+        self._do("clear memory", Session.clear_memory)
 
     def setModel(self, name: str) -> None:
         """For the current session from its next prompt on, and for sessions yet to be made."""
@@ -291,7 +303,7 @@ class Controller:
                 pause = max(_PAUSE_SECONDS, _PAUSE_PER_WORK * record.storingSeconds)
                 self._worker.whenIdle(pause, record.toBytes, store, failed)
         if any(record.surfaceIsOld and record.target.hasSurface() for record in self._records.values()):
-            self._worker.whenIdle(_PAUSE_SECONDS, lambda: None, lambda _: self._refreshSurfaces(), log.error)
+            self._worker.whenIdle(_PAUSE_SECONDS, lambda: None, lambda _: self._refreshSurfaces(), _logged)
 
     def _store(self, record: Record, data: bytes) -> None:
         record.storing = record.unsaved = False

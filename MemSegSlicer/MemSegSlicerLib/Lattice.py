@@ -28,30 +28,30 @@ class Alignment:
         return np.linalg.inv(self.volumeToLattice)
 
     @cached_property
-    def wholeShift_kji(self) -> tuple[int, int, int] | None:
-        """By how much indices grow where both lattices are the same but for a shift by whole voxels, else None."""
+    def hasSameVoxels(self) -> bool:
+        """Whether both have the same voxels, perhaps shifted by whole ones, with axes in other orders or directions."""
         whole = np.rint(self.volumeToLattice)
-        if not (self._isWhole and np.array_equal(whole[:3, :3], np.eye(3))):
-            return None
-        return tuple(int(value) for value in whole[2::-1, 3])
+        rest = np.abs(self.volumeToLattice - whole)
+        axes = np.abs(whole[:3, :3])
+        isWhole = rest[:, :3].max() < _SAME_DIRECTION and rest[:, 3].max() < _SAME_PLACE
+        return bool(isWhole and np.all(axes.sum(axis=0) == 1) and np.all(axes.sum(axis=1) == 1))
 
     @cached_property
     def keepsMasks(self) -> bool:
         """Whether every mask survives the way to the lattice and back.
 
-        It does where both have the same voxels (perhaps with axes in another order), and where the lattice point
-        nearest to a voxel's centre always lies less than half a voxel away along each of the volume's axes: half the
-        sum over the lattice's axes of their lengths in voxels bounds that distance.
+        It does where both have the same voxels, and where the lattice point nearest to a voxel's centre always lies
+        less than half a voxel away along each of the volume's axes: half the sum over the lattice's axes of their
+        lengths in voxels bounds that distance.
         """
-        whole = np.abs(np.rint(self.volumeToLattice[:3, :3]))
-        sameVoxels = self._isWhole and np.all(whole.sum(axis=0) == 1) and np.all(whole.sum(axis=1) == 1)
         reach = 0.5 * np.abs(self.latticeToVolume[:3, :3]).sum(axis=1)
-        return bool(sameVoxels or np.all(reach < 0.5))
+        return self.hasSameVoxels or bool(np.all(reach < 0.5))
 
     def onLattice(self, change: MaskChange) -> tuple[Box, np.ndarray, np.ndarray]:
         """The change as a box of the lattice and, of its shape, which voxels to add and which to remove."""
-        if self.wholeShift_kji is not None:
-            box, before, after = change.box.shifted(self.wholeShift_kji), change.before, change.after
+        if self.hasSameVoxels:
+            box, before = _turned(self.volumeToLattice, change.box, change.before)
+            _, after = _turned(self.volumeToLattice, change.box, change.after)
         else:
             box = _boxThrough(self.volumeToLattice, change.box)
             before = _sampled(change.before, change.box, self.latticeToVolume, box)
@@ -60,21 +60,16 @@ class Alignment:
 
     def inVolume(self, values: np.ndarray, extent: Box, shape_kji: tuple[int, int, int]) -> tuple[Box, np.ndarray]:
         """Values at an extent of the lattice, seen in a volume of that shape: a box and values of its shape."""
-        if self.wholeShift_kji is not None:
-            shift = np.asarray(self.wholeShift_kji)
-            box = extent.shifted(tuple(-shift)).clipped(shape_kji)
-            return box, values[box.shifted(tuple(shift)).relative_to(extent).slices]
+        if self.hasSameVoxels:
+            whole, turned = _turned(self.latticeToVolume, extent, values)
+            box = whole.clipped(shape_kji)
+            return box, turned[box.relative_to(whole).slices]
         box = _boxThrough(self.latticeToVolume, extent).clipped(shape_kji)
         found = np.zeros(box.shape_kji, values.dtype)
         for index, k in enumerate(range(box.start_kji[0], box.stop_kji[0])):  # plane by plane, to spare memory
             plane = Box((k, *box.start_kji[1:]), (k + 1, *box.stop_kji[1:]))
             found[index] = _sampled(values, extent, self.volumeToLattice, plane)[0]
         return box, found
-
-    @property
-    def _isWhole(self) -> bool:
-        rest = np.abs(self.volumeToLattice - np.rint(self.volumeToLattice))
-        return bool(rest[:, :3].max() < _SAME_DIRECTION and rest[:, 3].max() < _SAME_PLACE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +97,20 @@ class SegmentVoxels:
         box, values = self.crop()
         mask[box.slices] = values
         return mask
+
+
+def _turned(matrix: np.ndarray, box: Box, values: np.ndarray) -> tuple[Box, np.ndarray]:
+    """A box and its values on the other of two lattices that have the same voxels: axes reordered and reversed."""
+    whole = np.rint(matrix).astype(int)
+    turn, shift = whole[2::-1, 2::-1], whole[2::-1, 3]  # rows and columns as k, j, i
+    axes = np.abs(turn).argmax(axis=1)
+    signs = turn[np.arange(3), axes]
+    start, stop = np.asarray(box.start_kji)[axes], np.asarray(box.stop_kji)[axes]
+    forward = signs > 0
+    starts = np.where(forward, start, 1 - stop) + shift
+    stops = np.where(forward, stop, 1 - start) + shift
+    reversals = tuple(slice(None, None, int(sign)) for sign in signs)
+    return Box(tuple(starts), tuple(stops)), values.transpose(axes)[reversals]
 
 
 def _boxThrough(matrix: np.ndarray, box: Box) -> Box:

@@ -30,17 +30,23 @@ _CLOSED_SURFACE = slicer.vtkSegmentationConverter.GetClosedSurfaceRepresentation
 
 
 def gridOf(volumeNode: slicer.vtkMRMLVolumeNode) -> Grid:
-    """Where the node's voxels lie in the world, parent transforms folded in. Raises GeometryError, VolumeError."""
-    image = _imageOf(volumeNode)
-    matrix = vtk.vtkMatrix4x4()
-    volumeNode.GetIJKToRASMatrix(matrix)
-    return Grid(tuple(reversed(image.GetDimensions())), _parentToWorld(volumeNode, "image") @ _numbers(matrix))
+    """Where the node's voxels lie in the world, parent transforms folded in. Raises GeometryError, VolumeError.
+
+    Slices are counted from the other end where the node's axes are left-handed. Slicer turns such an image round when
+    it reads it from a saved scene, and prompts must still lie where they were put.
+    """
+    slices, rows, columns = reversed(_imageOf(volumeNode).GetDimensions())
+    matrix = _ownMatrix(volumeNode)
+    if _isLeftHanded(matrix):
+        matrix = matrix @ np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, -1, slices - 1], [0, 0, 0, 1]])
+    return Grid((slices, rows, columns), _parentToWorld(volumeNode, "image") @ matrix)
 
 
 def arrayOf(volumeNode: slicer.vtkMRMLVolumeNode) -> np.ndarray:
-    """The node's voxels, (K, J, I), as a view: no copy. Raises VolumeError."""
+    """The node's voxels on `gridOf`, (K, J, I), as a view: no copy. Raises VolumeError."""
     image = _imageOf(volumeNode)
-    return vtk_to_numpy(image.GetPointData().GetScalars()).reshape(tuple(reversed(image.GetDimensions())))
+    array = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(tuple(reversed(image.GetDimensions())))
+    return array[::-1] if _isLeftHanded(_ownMatrix(volumeNode)) else array
 
 
 def volumeFromNode(volumeNode: slicer.vtkMRMLVolumeNode) -> Volume:
@@ -54,6 +60,17 @@ def volumeFromNode(volumeNode: slicer.vtkMRMLVolumeNode) -> Volume:
 def voxelStamp(volumeNode: slicer.vtkMRMLVolumeNode) -> int:
     """Differs from an earlier stamp whenever the volume's voxels may have changed. Raises VolumeError."""
     return _imageOf(volumeNode).GetMTime()
+
+
+def _ownMatrix(volumeNode: slicer.vtkMRMLVolumeNode) -> np.ndarray:
+    """(4, 4), voxel (i, j, k, 1) to the node's own frame, without parent transforms."""
+    matrix = vtk.vtkMatrix4x4()
+    volumeNode.GetIJKToRASMatrix(matrix)
+    return _numbers(matrix)
+
+
+def _isLeftHanded(matrix: np.ndarray) -> bool:
+    return bool(np.linalg.det(matrix[:3, :3]) < 0)
 
 
 def _imageOf(volumeNode: slicer.vtkMRMLVolumeNode) -> vtk.vtkImageData:

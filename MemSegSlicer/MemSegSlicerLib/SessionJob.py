@@ -12,6 +12,7 @@ import numpy as np
 import memseg
 from memseg.errors import MemSegError
 from memseg.geometry import Box
+from memseg.journal import Journal
 from memseg.prompts import MaskPrompt
 from memseg.segmenters.base import Numbered
 from memseg.session import Session
@@ -88,26 +89,23 @@ class SessionJob:
         return Outcome(session, SessionView.of(session) if session is not None else None, change, failure)
 
     def _sessionOn(self, volume: Volume) -> Session:
-        session = self.session
-        if session is not None and session.volume is volume:
-            return session
-        if session is not None and session.volume.shape_kji == volume.shape_kji:
-            return self._moved(session, volume)
-        if session is None and self.stored is not None:
-            return Session.from_bytes(self.stored(), volume, device=self.device)
-        return self._fresh(volume, session.model if session is not None else self.model)
-
-    def _moved(self, session: Session, volume: Volume) -> Session:
-        """The same prompts, mask, memory and history, in voxels, on a volume of other values or in another place."""
-        moved = self._fresh(volume, session.model)
-        moved.restore(session.history, session.extent, session.mask_kji[session.extent.slices].copy())
-        return moved
-
-    def _fresh(self, volume: Volume, model: str | None) -> Session:
-        journal = None
+        if self.session is not None and self.session.volume is volume:
+            return self.session
+        session = self._madeOn(volume)
         if self.journalFolder is not None:
-            journal = self.journalFolder / f"{volume.fingerprint[:12]}-{uuid.uuid4().hex[:8]}.journal"
-        return memseg.new_session(volume, model, self.device, journal=journal)
+            path = self.journalFolder / f"{volume.fingerprint[:12]}-{uuid.uuid4().hex[:8]}.journal"
+            session.keep_journal(Journal.begin(path, volume, session.model, session.uses_memory))
+        return session
+
+    def _madeOn(self, volume: Volume) -> Session:
+        """From the session there was, if it fits, or the one stored with the scene; else a new one."""
+        known = self.session
+        if known is None and self.stored is not None:
+            return Session.from_bytes(self.stored(), volume, device=self.device)
+        session = memseg.new_session(volume, known.model if known is not None else self.model, self.device)
+        if known is not None and known.volume.shape_kji == volume.shape_kji:
+            session.restore(known.history, known.extent, known.mask_kji[known.extent.slices].copy())
+        return session
 
 
 def takeEdit(session: Session, box: Box, values: np.ndarray) -> None:

@@ -53,6 +53,9 @@ def write_image(path: Path, array: np.ndarray, is_vector: bool = False) -> Path:
     return path
 
 
+expect.set_options(timeout=WAIT_MS)
+
+
 class RunningServer:
     """`memseg app` as a user starts it, on a free port of the loopback address."""
 
@@ -61,7 +64,7 @@ class RunningServer:
         command = [sys.executable, "-m", "memseg.cli", "app", str(image), "--no-browser", "--port", "0", *arguments]
         environment = {**os.environ, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"}
         self.process = subprocess.Popen(
-            command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8"
         )
         self.lines: list[str] = []
         self._reader = threading.Thread(target=self._read, daemon=True)

@@ -11,6 +11,10 @@ import pytest
 import SimpleITK as sitk
 from playwright.sync_api import expect
 
+import memseg
+from memseg.geometry import Grid
+from memseg.volume import Volume
+
 from .conftest import SHAPE_KJI, WAIT_MS, Desk, ball_array, write_image
 
 pytestmark = pytest.mark.browser
@@ -98,6 +102,21 @@ def test_segments_from_a_file_join_those_there_are(desk: Desk, tmp_path: Path) -
     desk.expect_sentence("Added 1 segment")
     expect(desk.segments).to_have_count(2)
     assert voxels > 0
+
+
+def test_segments_made_on_another_image_are_refused(desk: Desk, tmp_path: Path) -> None:
+    other = Volume(np.arange(20 * 30 * 30).reshape(20, 30, 30), Grid.from_spacing((20, 30, 30), (5.0, 4.3, 4.3)))
+    mask = np.zeros(other.shape_kji, np.uint8)
+    mask[5:15, 10:20, 10:20] = 1
+    memseg.write_segmentation(tmp_path / "other.seg.nrrd", {"liver": mask}, other)
+    (tmp_path / "damaged.seg.nrrd").write_bytes((tmp_path / "other.seg.nrrd").read_bytes()[:300])
+    desk.open(tmp_path / "other.seg.nrrd")
+    desk.expect_sentence("coarser than the image's or do not line up")
+    desk.close_dialogues()
+    desk.open(tmp_path / "damaged.seg.nrrd")
+    desk.expect_sentence("is damaged or cut short")
+    expect(desk.segments).to_have_count(1)
+    expect(desk.segments).to_contain_text(["Segment 1"])
 
 
 def test_an_upload_opens(desk: Desk, tmp_path: Path) -> None:

@@ -11,7 +11,9 @@ import pytest
 import slicer
 from fakes import BlockSegmenter, box_mask, turned_grid
 from scenes import editAsSlicerDoes, slicersMask, vtkMatrix
+from vtk.util.numpy_support import vtk_to_numpy
 
+import memseg
 from memseg.geometry import Box, Grid
 from memseg.prompts import Click, MaskPrompt, Text
 from MemSegSlicerLib import SceneBridge
@@ -103,6 +105,17 @@ class TestPrompts:
         assert not maskOf(liver).any() and ready.controller.state.prompts == ()
         do(ready, "undo")
         assert np.array_equal(maskOf(liver), block(B))
+
+    def test_memories_can_be_dropped_one_by_one_or_all_and_come_back_with_undo(self, ready, liver, maskOf):
+        do(ready, Click(A), Click(B), Click(C))
+        ready.controller.forget(2)
+        ready.finish()
+        assert ready.controller.state.memoryCount == 2
+        do(ready, "clearMemory")
+        assert ready.controller.state.memoryCount == 0
+        assert np.array_equal(maskOf(liver), block(A, B, C)) and len(ready.controller.state.prompts) == 3
+        do(ready, "undo", "undo")
+        assert ready.controller.state.memoryCount == 3
 
     def test_other_segments_on_the_labelmap_keep_their_voxels(self, ready, segmentationNode, liver, spleen, maskOf):
         do(ready, Click(A))
@@ -430,6 +443,22 @@ def test_each_session_keeps_a_journal_where_one_is_asked_for(makeDesk, volumeNod
     assert len(journal.read_text().splitlines()) == 3  # the header and two clicks
 
 
+def test_a_session_taken_over_to_changed_voxels_begins_a_journal_that_holds_all_of_it(
+    makeDesk, volumeNode, segmentationNode, liver, tmp_path, maskOf
+):
+    desk = makeDesk(journalFolder=tmp_path)
+    desk.controller.setVolume(volumeNode)
+    desk.controller.setSegment(segmentationNode, liver)
+    do(desk, Click(A), Click(B))
+    (first,) = tmp_path.iterdir()
+    slicer.util.arrayFromVolume(volumeNode)[0, 0, 0] += 1
+    slicer.util.arrayFromVolumeModified(volumeNode)
+    do(desk, Click(A, positive=False))
+    (second,) = set(tmp_path.iterdir()) - {first}
+    resumed = memseg.resume_session(second, desk.controller.volume)
+    assert len(resumed.prompts) == 3 and np.array_equal(resumed.mask_kji, maskOf(liver))
+
+
 def test_a_journal_that_cannot_be_written_is_a_sentence_and_nothing_is_lost(
     makeDesk, volumeNode, segmentationNode, liver, tmp_path, maskOf
 ):
@@ -472,3 +501,62 @@ def test_manual_edits_enter_as_whole_masks(ready, segmentationNode, volumeNode, 
     do(ready, Click(A))
     (first, _) = ready.controller.state.prompts
     assert isinstance(first.prompt, MaskPrompt) and first.prompt.values.sum() == 125
+
+
+class TestBesideTheSegmentEditor:
+    """Slicer's own editor logic works on the same segment, with its own undo."""
+
+    @pytest.fixture
+    def editor(self, scene, volumeNode, segmentationNode, liver):
+        node = scene.AddNewNodeByClass("vtkMRMLSegmentEditorNode")
+        logic = slicer.vtkSlicerSegmentEditorLogic()
+        logic.SetMRMLScene(scene)
+        logic.SetSegmentEditorNode(node)
+        logic.SetSegmentationNode(segmentationNode)
+        logic.SetSourceVolumeNode(volumeNode)
+        node.SetSelectedSegmentID(liver)
+        logic.SetMaximumNumberOfUndoStates(10)
+        return logic
+
+    def paint(self, editor, segmentationNode, liver, mask: np.ndarray) -> None:
+        editor.SaveStateForUndo()
+        editor.UpdateReferenceGeometryImage()
+        editor.ResetModifierLabelmapToDefault()
+        labelmap = editor.GetModifierLabelmap()
+        vtk_to_numpy(labelmap.GetPointData().GetScalars()).reshape(SHAPE)[mask != 0] = 1
+        labelmap.Modified()
+        whole = [0, -1, 0, -1, 0, -1]
+        add = editor.ModificationModeAdd
+        editor.ModifySegmentByLabelmap(segmentationNode, liver, labelmap, add, whole, True, False)
+
+    def test_strokes_and_clicks_alternate(self, ready, editor, segmentationNode, liver, maskOf):
+        do(ready, Click(A))
+        self.paint(editor, segmentationNode, liver, block(C))
+        do(ready, Click(B))
+        assert np.array_equal(maskOf(liver), block(A, B, C))
+        do(ready, "undo", "undo")
+        assert np.array_equal(maskOf(liver), block(A))
+
+    def test_the_editors_undo_is_one_more_edit(self, ready, editor, segmentationNode, liver, maskOf):
+        do(ready, Click(A))
+        self.paint(editor, segmentationNode, liver, block(C))
+        editor.Undo()
+        assert np.array_equal(maskOf(liver), block(A))
+        do(ready, Click(B))
+        assert np.array_equal(maskOf(liver), block(A, B))
+
+    def test_clicks_do_not_reach_into_the_states_the_editor_saved(self, ready, editor, segmentationNode, liver, maskOf):
+        do(ready, Click(A))
+        editor.SaveStateForUndo()
+        do(ready, Click(B))
+        editor.SaveStateForUndo()
+        do(ready, Click(C))
+        editor.Undo()
+        assert np.array_equal(maskOf(liver), block(A, B))
+        do(ready, Click(C))
+        editor.Undo()
+        assert np.array_equal(maskOf(liver), block(A, B))
+        editor.Undo()
+        assert np.array_equal(maskOf(liver), block(A))
+        editor.Redo()
+        assert np.array_equal(maskOf(liver), block(A, B))

@@ -27,7 +27,9 @@ def slicerApp() -> SlicerApp:
 
 
 def gridNamed(name: str) -> Grid:
-    return turned_grid(SHAPE) if name == "oblique" else Grid.from_spacing(SHAPE, (3.0, 1.0, 1.2))
+    straight = Grid.from_spacing(SHAPE, (3.0, 1.0, 1.2))
+    mirrored = Grid(SHAPE, straight.ijk_to_ras @ np.diag([1.0, -1.0, 1.0, 1.0]))
+    return {"straight": straight, "left-handed": mirrored, "oblique": turned_grid(SHAPE)}[name]
 
 
 @pytest.fixture
@@ -75,7 +77,7 @@ QUARTER = np.array([[0.0, 1, 0, 12], [-1, 0, 0, -7], [0, 0, 1, 5], [0, 0, 0, 1]]
 
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
-@pytest.mark.parametrize("gridName", ["straight", "oblique"])
+@pytest.mark.parametrize("gridName", ["straight", "left-handed", "oblique"])
 @pytest.mark.parametrize("transform", [None, QUARTER], ids=["untransformed", "transformed"])
 def test_the_overlay_lies_where_the_mask_does(slicerApp, shown, orientation, gridName, transform):
     volumeNode, segmentationNode, _ = shown(gridName, transform)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import slicer
@@ -104,6 +106,36 @@ class TestVolumes:
         slicer.util.arrayFromVolume(volumeNode)[0, 0, 0] = 7
         slicer.util.arrayFromVolumeModified(volumeNode)
         assert SceneBridge.voxelStamp(volumeNode) != stamp
+
+
+MIRRORED = Grid(SHAPE, GRID.ijk_to_ras @ np.diag([1.0, -1.0, 1.0, 1.0]))  # a left-handed grid
+
+
+class TestLeftHandedImages:
+    """Slicer turns such an image round when a saved scene is opened again, so it is seen so from the start."""
+
+    def test_every_value_lies_where_it_lies_in_the_world(self, addVolume):
+        node = addVolume(MIRRORED)
+        volume = SceneBridge.volumeFromNode(node)
+        assert np.linalg.det(volume.grid.ijk_to_ras[:3, :3]) > 0
+        assert np.shares_memory(volume.array_kji, slicer.util.arrayFromVolume(node))
+        for kji in ((0, 0, 0), (3, 4, 5), (19, 23, 27)):
+            ras = MIRRORED.ras_from_kji(np.array(kji))
+            there = tuple(np.rint(volume.grid.kji_from_ras(ras)).astype(int))
+            assert volume.array_kji[there] == slicer.util.arrayFromVolume(node)[kji]
+
+    def test_a_mask_is_the_one_slicer_reads_turned_round(self, scene, addVolume):
+        node = addVolume(MIRRORED)
+        segmentation = SceneBridge.newSegmentation(scene, node)
+        segmentId = SceneBridge.addSegment(segmentation, "liver")
+        SceneBridge.writeChange(segmentation, segmentId, node, changeTo(BLOCK))
+        assert np.array_equal(slicersMask(segmentation, segmentId, node), BLOCK[::-1])
+        assert np.array_equal(SceneBridge.maskFromSegment(segmentation, segmentId, node), BLOCK)
+
+    def test_a_mirroring_parent_transform_is_not_the_images_own(self, addVolume, addTransform):
+        node = addVolume(GRID)
+        node.SetAndObserveTransformNodeID(addTransform(np.diag([-1.0, 1.0, 1.0, 1.0])).GetID())
+        assert np.array_equal(SceneBridge.arrayOf(node), slicer.util.arrayFromVolume(node))
 
 
 class TestWritingIntoASegment:
@@ -274,9 +306,14 @@ class TestOtherGeometries:
         SceneBridge.writeChange(segmentationNode, segmentId, volumeNode, changeTo(BLOCK).inverse)
         assert not voxels.any()
 
-    def test_axes_in_another_order_and_direction_take_the_mask(self, volumeNode, segmentationNode, segmentId):
-        last = SHAPE[2] - 1
-        swap = np.array([[0.0, 0, -1, last], [1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1]])  # i = last - k', j = i', k = j'
+    @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+    @pytest.mark.parametrize("signs", [(1, 1, 1), (-1, 1, 1), (1, -1, -1), (-1, -1, -1)])
+    def test_axes_in_another_order_and_direction_take_the_mask(
+        self, volumeNode, segmentationNode, segmentId, order, signs
+    ):
+        swap = np.zeros((4, 4))
+        swap[[*order, 3], range(4)] = (*signs, 1)
+        swap[:3, 3] = (3, -2, 40)
         self.lattice(segmentationNode, segmentId, GRID.ijk_to_ras @ swap, [0, 3, 0, 3, 0, 3])
         assert np.array_equal(self.roundTrip(segmentationNode, segmentId, volumeNode), BLOCK)
         assert np.array_equal(slicersMask(segmentationNode, segmentId, volumeNode), BLOCK)

@@ -13,7 +13,7 @@ import slicer
 from fakes import box_mask, turned_grid
 from scenes import editAsSlicerDoes, slicersMask
 
-from memseg.geometry import Box
+from memseg.geometry import Box, Grid
 from memseg.prompts import Click
 from memseg.session import Session
 from MemSegSlicerLib import SceneBridge
@@ -27,9 +27,14 @@ A, B, C = (5, 5, 5), (10, 12, 14), (14, 18, 22)
 
 
 @pytest.fixture
-def started(desk, addVolume):
+def grid() -> Grid:
+    return GRID
+
+
+@pytest.fixture
+def started(desk, addVolume, grid):
     """Two clicks and a manual edit on a segment of a fresh scene."""
-    volumeNode = addVolume(GRID)
+    volumeNode = addVolume(grid)
     segmentationNode = SceneBridge.newSegmentation(desk.scene, volumeNode)
     liver = SceneBridge.addSegment(segmentationNode, "liver")
     SceneBridge.addSegment(segmentationNode, "spleen")
@@ -100,6 +105,33 @@ class TestRoundTrips:
         assert (state.model, len(state.prompts), state.error) == ("block", 3, "")
         assert np.array_equal(after(desk, Click(C)), expected)
         assert [entry.prompt.kind for entry in desk.controller.state.prompts] == ["click", "mask", "click", "click"]
+
+    @pytest.mark.parametrize(
+        "grid",
+        [
+            Grid(SHAPE, GRID.ijk_to_ras @ np.diag([-1.0, 1.0, 1.0, 1.0])),
+            Grid(SHAPE, GRID.ijk_to_ras[:, [2, 1, 0, 3]]),
+            Grid.from_spacing(SHAPE, (2.0, 1.0, 1.0)),
+        ],
+        ids=["left-handed", "left-handed by order", "along the world's axes"],
+    )
+    def test_images_that_slicer_turns_round_keep_their_sessions(self, slicerApp, started, tmp_path, grid):
+        save(slicerApp, tmp_path / "scene.mrb")
+        expected = after(started, Click(C), "undo", "undo")
+        reopen(slicerApp, started, tmp_path / "scene.mrb")
+        assert len(started.controller.state.prompts) == 3
+        turned = after(started, Click(C), "undo", "undo")
+        wasLeftHanded = np.linalg.det(grid.ijk_to_ras[:3, :3]) < 0
+        assert np.array_equal(turned, expected[::-1] if wasLeftHanded else expected)
+
+    def test_slicers_own_way_of_reading_a_bundle_brings_the_session_back_too(self, slicerApp, started, tmp_path):
+        save(slicerApp, tmp_path / "scene.mrb")
+        expected = after(started, Click(C))
+        slicerApp.scene.Clear(False)
+        assert slicerApp.scene.ReadFromMRB((tmp_path / "scene.mrb").as_posix())
+        started.finish()
+        assert len(started.controller.state.prompts) == 3
+        assert np.array_equal(after(started, Click(C)), expected)
 
     def test_sessions_find_their_segments_where_ids_change_at_import(self, slicerApp, started, makeDesk, tmp_path):
         save(slicerApp, tmp_path / "scene.mrb")

@@ -31,7 +31,7 @@ def memseg(*arguments: str, **options) -> subprocess.CompletedProcess:
     """Run in a process of its own, without colours, wide enough that no sentence is broken."""
     environment = {**os.environ, "NO_COLOR": "1", "COLUMNS": "200", "TERM": "dumb"}
     command = [sys.executable, "-m", "memseg.cli", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment, **options)
+    return subprocess.run(command, capture_output=True, encoding="utf-8", timeout=120, env=environment, **options)
 
 
 def point(*kji: float) -> str:
@@ -111,8 +111,8 @@ STOPPED = """
 import sys, time
 import memseg.cli as cli
 def slow(*_):
-    print("started", flush=True)
     try:
+        print("started", flush=True)
         time.sleep(60)
     finally:
         print("tidying", flush=True)
@@ -127,7 +127,7 @@ cli.main()
 @pytest.mark.skipif(os.name == "nt", reason="Windows delivers Ctrl-C to a whole console, the test's own too")
 def test_ctrl_c_stops_cleanly_and_a_second_one_does_not_cut_the_tidying_short(tmp_path):
     with subprocess.Popen(
-        [sys.executable, "-c", STOPPED], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", STOPPED], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8"
     ) as process:
         assert "started" in process.stdout.readline()
         process.send_signal(signal.SIGINT)

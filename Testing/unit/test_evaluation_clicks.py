@@ -16,7 +16,7 @@ from memseg import build
 from memseg.errors import FileError, ModelError
 from memseg.evaluation import dataset as datasets
 from memseg.evaluation.clicks import ObjectScores, Scores, evaluate_clicks
-from memseg.evaluation.report import summarize, table_of
+from memseg.evaluation.report import summarize, tables_of
 from memseg.evaluation.run import Options, run
 
 
@@ -38,8 +38,8 @@ def folder(tmp_path: Path) -> Path:
         for name, array in (("image", labels.astype(np.int16) * 50), ("label", labels)):
             sitk.WriteImage(sitk.GetImageFromArray(array), str(tmp_path / f"{name}{number}.nii.gz"))
         records.append(
-            {"id": str(number), "image": f"image{number}.nii.gz", "label": f"label{number}.nii.gz", "labels": {"cube": 1},
-             "modality": "CT", "source": f"place{number}@x", "subject": "sts-002"}
+            {"id": str(number), "image": f"image{number}.nii.gz", "label": f"label{number}.nii.gz",
+             "labels": {"cube": 1}, "modality": "CT", "source": f"place{number}@x", "subject": "sts-002"}
         )  # fmt: skip
     (tmp_path / "manifest.json").write_text(json.dumps(records))
     return tmp_path
@@ -101,12 +101,17 @@ def test_no_results_have_no_summary():
     assert summarize([]) == ()
 
 
-def test_the_table_says_what_was_compared():
-    summaries = summarize([result("a", scores([0.25] * 10, "geodesic"), scores([0.125] * 10, "growcut"))])
+def test_the_tables_say_what_was_compared_and_fit_80_columns():
+    results = [
+        result("github:somebody/some-data-set CT", scores([0.25] * 10, "geodesic"), scores([0.125] * 10, "growcut"))
+    ]
     text = io.StringIO()
-    Console(file=text, width=200).print(table_of(summaries, "1 object, each method's own clicks"))
-    for words in ("each method's own clicks", "geodesic", "growcut", "0.250", "0.125", "never"):
+    for table in tables_of(summarize(results), "1 object, each method's own clicks"):
+        Console(file=text, width=80).print(table)
+    for words in ("each method's own clicks", "geodesic", "growcut", "after 10 clicks", "0.250", "0.125", "0.12", "0%"):
         assert words in text.getvalue()
+    assert "somebody/some-data-set CT" in text.getvalue()
+    assert "\u2026" not in text.getvalue()  # nothing cut short
 
 
 def silent() -> Console:

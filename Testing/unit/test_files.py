@@ -237,7 +237,7 @@ def test_a_disk_that_takes_no_more_is_a_sentence_and_leaves_the_old_file(tmp_pat
     (tmp_path / name).write_text("old")
     program = LIMITED.format(tests=str(Path(__file__).parents[1] / "parts"))
     done = subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path / name)], capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", program, str(tmp_path / name)], capture_output=True, encoding="utf-8", timeout=120
     )
     assert "cannot be written" in done.stdout, done.stderr
     assert (tmp_path / name).read_text() == "old" and len(list(tmp_path.iterdir())) == 1

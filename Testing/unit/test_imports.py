@@ -11,20 +11,20 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def in_a_new_interpreter(code: str) -> str:
     """What the code prints, stripped; fails the test when it raises."""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", timeout=60)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
 
 def test_import_contracts_of_pyproject_hold():
     lint = Path(sys.executable).with_name("lint-imports")
-    done = subprocess.run([str(lint), "--no-cache"], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([str(lint), "--no-cache"], cwd=ROOT, capture_output=True, encoding="utf-8", timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_ruff_finds_nothing():
     ruff = [sys.executable, "-m", "ruff", "check", "--no-cache", "--output-format", "concise", "."]
-    done = subprocess.run(ruff, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(ruff, cwd=ROOT, capture_output=True, encoding="utf-8", timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

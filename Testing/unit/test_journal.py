@@ -96,7 +96,7 @@ for n in range(1000):
 def test_killing_the_program_loses_at_most_the_prompt_in_flight(tmp_path):
     unit = Path(__file__).parent
     program = PROGRAM.format(tests=str(unit.parent / "parts"), unit=str(unit), journal=str(tmp_path / "j"))
-    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, encoding="utf-8") as process:
         for line in process.stdout:
             if int(line) == 5:
                 time.sleep(0.01)

@@ -76,7 +76,7 @@ def start(root: Path, *arguments: str, **environment: str) -> subprocess.Popen:
         [sys.executable, str(root / "project.py"), *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
         start_new_session=True,
         env={**os.environ, **environment},
     )
@@ -125,7 +125,11 @@ def test_run_without_any_supported_python_says_so_and_fails(tiny, tmp_path):
     (programs / "python3").write_text("#!/bin/sh\nexit 127\n")  # as a version switcher's stand-in does
     (programs / "python3").chmod(0o755)
     done = subprocess.run(
-        ["/bin/sh", str(tiny / "run"), "setup"], env={"PATH": str(programs)}, capture_output=True, text=True, timeout=30
+        ["/bin/sh", str(tiny / "run"), "setup"],
+        env={"PATH": str(programs)},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=30,
     )
     assert done.returncode == 1
     assert done.stderr.startswith("MemSegSlicer needs Python 3.11, 3.12 or 3.13, and none was found; install one")
@@ -332,17 +336,19 @@ def test_a_fresh_clone_sets_itself_up_and_starts(tmp_path):
             (clone / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, clone / name)
     try:
-        first = subprocess.run([str(clone / "run"), "setup"], capture_output=True, text=True)
+        first = subprocess.run([str(clone / "run"), "setup"], capture_output=True, encoding="utf-8")
         assert first.returncode == 0, first.stderr
         python = project.venv_program(clone, "python")
         code = "import memseg, MemSegSlicerLib, MemSegBrowser, slicer, trame_slicer; print(memseg.__file__)"
-        where = subprocess.check_output([str(python), "-c", code], text=True, cwd=tmp_path)
+        where = subprocess.check_output([str(python), "-c", code], encoding="utf-8", cwd=tmp_path)
         assert Path(where.strip()) == clone / "Logic" / "memseg" / "__init__.py"
         assert subprocess.run([str(python), "-c", "import torch"], capture_output=True).returncode == 1
-        models = subprocess.run([str(project.venv_program(clone, "memseg")), "models"], capture_output=True, text=True)
+        models = subprocess.run(
+            [str(project.venv_program(clone, "memseg")), "models"], capture_output=True, encoding="utf-8"
+        )
         assert models.returncode == 0 and "geodesic" in models.stdout, models.stderr
 
-        second = subprocess.run([str(clone / "run"), "setup"], capture_output=True, text=True)
+        second = subprocess.run([str(clone / "run"), "setup"], capture_output=True, encoding="utf-8")
         assert second.returncode == 0 and "Installing" not in second.stderr
     finally:
         shutil.rmtree(clone / ".venv", ignore_errors=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.table import Table
+from rich.table import Column, Table
 
 from .. import __version__
 from ..files import replacing
@@ -89,36 +89,38 @@ def _plain(values: np.ndarray) -> tuple[float, ...]:
     return tuple(float(value) for value in np.atleast_1d(values))
 
 
-def table_of(summaries: Sequence[Summary], title: str) -> Table:
-    """Averages over sources first, then Dice source by source."""
+def tables_of(summaries: Sequence[Summary], title: str) -> tuple[Table, Table]:
+    """Averages over sources, a column for each method; and Dice source by source. Both fit 80 columns."""
     clicks = [count for count in _SHOWN_CLICKS if count <= len(summaries[0].dice)]
-    table = Table(title=title)
-    table.add_column("")
-    table.add_column("method")
-    for count in clicks:
-        table.add_column(f"Dice, {count}", justify="right")
-    for count in clicks:
-        table.add_column(f"NSD, {count}", justify="right")
-    for head in ("AUC", "to 85 %", "s/click", "s, 95th"):
-        table.add_column(head, justify="right")
+    overall = Table(title=title)
+    overall.add_column("averaged over sources")
     for summary in summaries:
-        needed = "never" if summary.clicks_to_target is None else f"{summary.clicks_to_target:g}"
-        table.add_row(
-            "all sources",
-            summary.method,
-            *[f"{summary.dice[count - 1]:.3f}" for count in clicks],
-            *[f"{summary.surface_dice[count - 1]:.3f}" for count in clicks],
-            f"{summary.area_dice:.3f}",
-            f"{needed} ({summary.reached:.0%})",
-            f"{summary.seconds_median:.3f}",
-            f"{summary.seconds_95:.3f}",
-        )
-    table.add_section()
+        overall.add_column(summary.method, justify="right")
+    for count in clicks:
+        overall.add_row(_after("Dice", count), *[f"{each.dice[count - 1]:.3f}" for each in summaries])
+    for count in clicks:
+        overall.add_row(_after("NSD (2 mm)", count), *[f"{each.surface_dice[count - 1]:.3f}" for each in summaries])
+    overall.add_row("area under Dice", *[f"{each.area_dice:.3f}" for each in summaries])
+    overall.add_row("area under NSD", *[f"{each.area_surface_dice:.3f}" for each in summaries])
+    overall.add_row("objects that reach 85 % Dice", *[f"{each.reached:.0%}" for each in summaries])
+    overall.add_row(
+        "clicks those need, median",
+        *["-" if each.clicks_to_target is None else f"{each.clicks_to_target:g}" for each in summaries],
+    )
+    overall.add_row("seconds a click, median", *[f"{each.seconds_median:.3f}" for each in summaries])
+    overall.add_row("seconds a click, 95 %", *[f"{each.seconds_95:.3f}" for each in summaries])
+    by_source = Table(
+        "source", "method", *[Column(f"{count}", justify="right") for count in clicks], title="Dice after clicks"
+    )
     for source in summaries[0].by_source:
         for summary in summaries:
             cells = [f"{summary.by_source[source][count - 1]:.2f}" for count in clicks]
-            table.add_row(source, summary.method, *cells)
-    return table
+            by_source.add_row(source.removeprefix("github:"), summary.method, *cells)
+    return overall, by_source
+
+
+def _after(measure: str, count: int) -> str:
+    return f"{measure} after {count} click{'s' if count > 1 else ''}"
 
 
 def write_json(path: Path, options: dict[str, Any], results: Sequence[ObjectScores]) -> None:

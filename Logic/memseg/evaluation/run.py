@@ -14,7 +14,7 @@ from ..errors import FileError, ModelError
 from ..segmenters.base import Segmenter
 from . import dataset as datasets
 from .clicks import PROTOCOLS, ObjectScores, evaluate_clicks, spread
-from .report import Summary, summarize, table_of, write_json
+from .report import Summary, summarize, tables_of, write_json
 
 PEER_GROUP = "memseg.peers"
 
@@ -71,7 +71,8 @@ def run(options: Options, console: Console) -> tuple[Summary, ...]:
     if not results:
         raise FileError("None of the objects chosen is large enough to evaluate; choose more of them.")
     summaries = summarize(results)
-    console.print(table_of(summaries, title_of(options, results)))
+    for table in tables_of(summaries, title_of(options, results)):
+        console.print(table)
     if options.json is not None:
         record = {**asdict(options), "dataset": options.dataset.name, "json": options.json.name}
         write_json(options.json, record, results)

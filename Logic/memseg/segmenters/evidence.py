@@ -31,12 +31,13 @@ _STEEPEST = 25.0
 _WALL = np.float32(1e4)
 _FURTHEST_MM = 200.0
 _BINS = 48
+_SPARED = 0.6
 _MOST_POINTS = 64
 
 
 @dataclass(frozen=True, eq=False)
 class Seeds:
-    """The prompts in a region: (N, 3) working voxels of the positive, the negative and the newest ones, and their looks.
+    """The prompts in a region: (N, 3) working voxels of positive, negative and newest ones, and how they look.
 
     remembered_*: appearances that the interaction memory holds of what earlier prompts changed.
     """
@@ -92,6 +93,15 @@ def gather(view: Picture, before: np.ndarray, seeds: Seeds) -> np.ndarray:
     size = np.log(max(np.count_nonzero(inside), 1) * region.voxel_mm3) / 3
     table[:, len(volume) :] = size, np.log1p(len(seeds.looks_positive)), np.log1p(len(seeds.looks_negative))
     return table
+
+
+def nearer_to_positive(seeds: Seeds, region: Region) -> np.ndarray:
+    """(K, J, I) bool: less than 0.6 times as far from a positive prompt as from the newest, which is negative.
+
+    A cut spares these, or a click in one of two touching twins would take both. It costs 0.02 Dice after 3 clicks on
+    training subjects and 0.006 after 5; sparing 0.9 times as far costs 0.045 and 0.034, as leaks on the far side stay.
+    """
+    return _distance_mm(seeds.positive, region) < _SPARED * _distance_mm(seeds.newest, region)
 
 
 def _width(view: Picture, seeds: Seeds) -> float:

@@ -2,8 +2,8 @@
 
 Fronts grow under six costs in regions of five sizes. Every front is a candidate mask, scored by a fitted form of its
 measures (fronts.py). The region of the best candidate is kept, and its candidates vote in proportion to
-exp(score / temperature), which is steadier than the best one alone: on the validation subjects the source-averaged Dice
-after one click was 0.54 against 0.50.
+exp(score / temperature), which is steadier than the best one alone: by 0.016 Dice on training subjects held out of the
+fit, by 0.034 on validation subjects.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import ndimage
 
 from ..geometry import Box
 from ..volume import Volume
@@ -23,6 +24,7 @@ from .scores import constants
 REACHES_MM = (15.0, 25.0, 45.0, 80.0, 130.0)
 MOST_VOXELS = 90_000
 TEMPERATURE = 0.08
+_CERTAIN, _FEWEST, _APART = 0.9, 20, 3.0
 _WALL = 1e4  # price per mm where the object cannot be
 _BOX_WEIGHT = 1.0  # of a candidate filling the user's box from face to face, in units of Dice
 
@@ -57,7 +59,7 @@ def first_answer(
         scores = scores_of(look, scale if bounds is None else _nearest_scale(region), bounds)
         highest = max(float(score.max()) for score in scores)
         if highest > best:
-            best, answer = highest, (region, vote(look, scores))
+            best, answer = highest, (region, trimmed(vote(look, scores), look))
     return answer
 
 
@@ -108,6 +110,25 @@ def vote(look: Look, scores: list[np.ndarray]) -> np.ndarray:
         votes += held_from[found.level_of]
         total += float(weight.sum())
     return votes / np.float32(total)
+
+
+def trimmed(votes: np.ndarray, look: Look) -> np.ndarray:
+    """The votes without what looks like the surroundings, where object and surroundings can be told apart.
+
+    The object looks like the voxels nearly all candidates hold, the surroundings like the two layers round the mask.
+    If their medians lie further apart than both spread, what is nearer to the latter is no part of the object.
+    """
+    mask, smooth = votes > 0.5, look.view.smooth
+    core = smooth[votes > _CERTAIN]
+    ring = smooth[ndimage.binary_dilation(mask, np.ones((3, 3, 3), bool), iterations=2) & ~mask]
+    if core.size < _FEWEST or ring.size < _FEWEST:
+        return votes
+    inside, outside = float(np.median(core)), float(np.median(ring))
+    spread = 1.4826 * float(np.median(np.abs(core - inside)) + np.median(np.abs(ring - outside)))
+    if abs(inside - outside) < _APART * max(spread, 1e-3 * look.view.span):
+        return votes
+    like_outside = np.abs(smooth - outside) < np.abs(smooth - inside)
+    return np.where(like_outside & ((smooth - inside) * (outside - inside) > 0), np.float32(0), votes)
 
 
 def _nearest_scale(region: Region) -> int:

@@ -90,7 +90,7 @@ def _levels(ordered: np.ndarray) -> np.ndarray:
     """(L,) growing arrival times at which to stop: one in each step of growth by 30 %, where the front is held up most.
 
     A wall shows as a leap in the sorted times. Each step is cut into 8 parts, and the front stops before the part over
-    which the time grows by the largest factor; at even steps a sharp object would be missed by up to 15 % of its volume.
+    which the time grows by the largest factor; even steps would miss a sharp object by up to 15 % of its volume.
     """
     steps = int(np.log(max(ordered.size / SMALLEST_VOXELS, 1.0)) / np.log(GROWTH))
     parts = SMALLEST_VOXELS * GROWTH ** (np.arange(steps * _PARTS + 1) / _PARTS)
@@ -151,7 +151,7 @@ def _measures(
     deviation = np.sqrt(np.maximum(sums.inside(centred**2) / count - mean**2, 0))
     shell_mean = _shell_means(sums.inside(centred), count)
     area, edge, weak, border, wall = _boundary(sums, level_of, smooth, region, noise)
-    edge_mean = edge / np.maximum(area, 1e-6)
+    edge_mean = np.maximum(edge, 0) / np.maximum(area, 1e-6)  # sums of opened and closed pairs may end below 0
     log_time, log_count = np.log(front_time), np.log(count)
     slope = np.gradient(log_time, log_count) if len(count) > 1 else np.zeros(1)
     columns = [
@@ -192,7 +192,7 @@ def _shell_means(sum_inside: np.ndarray, count: np.ndarray) -> np.ndarray:
 def _boundary(
     sums: _Sums, level_of: np.ndarray, smooth: np.ndarray, region: Region, noise: float
 ) -> tuple[np.ndarray, ...]:
-    """(L,) each: boundary in mm2, boundary times intensity step, weak boundary, area at the region's cut, at the volume's end."""
+    """(L,) each, mm2: boundary, boundary times intensity step, weak boundary, at the region's and the volume's end."""
     levels = [np.zeros(sums._levels) for _ in range(5)]
     area, edge, weak, border, wall = levels
     spacing = np.asarray(region.spacing_kji_mm)

@@ -19,15 +19,15 @@ from ..raster import rasterize
 from ..volume import Volume
 from .appearance import Appearance, Picture, appearance, picture
 from .base import Numbered, Prediction
-from .evidence import Seeds, gather
+from .evidence import Seeds, gather, nearer_to_positive
 from .first import first_answer
 from .region import Region
 from .remembered import embedding, looks_of
 from .scores import constants
+from .tidy import crumbs, pinholes
 
 MOST_VOXELS = 110_000  # of a correction's working grid
 _MOST_SEEDS = 4000
-MONO = 1
 _SEARCH_MM = 15.0
 _MOST_WIDENINGS = 3
 _LEAST_MARGIN_MM, _MARGIN = 12.0, 0.25
@@ -55,6 +55,7 @@ class Geodesic:
         else:
             box, probability = _answer_to_points(volume, standing, extent, mask_kji, memory)
         _honour(probability, box, standing, volume)
+        _tidy(probability, box, standing, volume, mask_kji)
         changed = (probability > 0.5) != (mask_kji[box.slices] > 0)
         return Prediction(box, probability, embedding(volume, newest, box, changed))
 
@@ -160,18 +161,14 @@ def _correction(
         odds = correction_odds(view, before, seeds)
         if not region.touches_inner_border(odds > 0).any():
             break
-    probability = 1 / (1 + np.exp(-np.clip(odds, -30, 30)))
-    changed = (probability > 0.5) != (before > 0.5)
-    if MONO:
-        changed &= (before > 0.5) != seeds.newest_is_positive
-    changed = _round_the_prompt(changed, seeds.newest)
-    probability = np.where(changed, probability, before)
+    changed = _allowed((odds > 0) != (before > 0.5), before > 0.5, seeds, region)
     if not changed.any():
         box = _place(standing[-1], volume)
         return box, mask_kji[box.slices].astype(np.float32)
+    probability = np.where(changed, 1 / (1 + np.exp(-np.clip(odds, -30, 30))), before)
     box = _native_box(changed, region)
     after, was, now = region.expanded(probability, box), region.expanded(before, box), mask_kji[box.slices]
-    kept = (after > 0.5) == (was > 0.5)
+    kept = ((after > 0.5) == (was > 0.5)) & (region.expanded(changed, box) <= 0.5)
     after[kept] = now[kept]
     return box, after
 
@@ -184,16 +181,21 @@ def correction_region(volume: Volume, standing: tuple[Prompt, ...], extent: Box,
     return Region.covering(volume.grid, box.grown(np.ceil(margin_mm / spacing).astype(int)), MOST_VOXELS)
 
 
-def _round_the_prompt(changed: np.ndarray, newest: np.ndarray) -> np.ndarray:
-    """The 26-connected parts of a change that hold a voxel of the prompt or one beside it.
+def _allowed(changed: np.ndarray, inside: np.ndarray, seeds: Seeds, region: Region) -> np.ndarray:
+    """The part of a change, (K, J, I) bool, that the newest prompt may bring about.
 
-    A correction acts where it is made, and what was agreed elsewhere stays.
+    A positive prompt takes nothing away and a negative one adds nothing; a cut spares what lies nearer to the positive
+    prompts; and only the 26-connected parts count that hold a voxel of the prompt or one beside it, so that a
+    correction acts where it is made and what was agreed elsewhere stays.
     """
+    changed = changed & (inside != seeds.newest_is_positive)
+    if not seeds.newest_is_positive:
+        changed &= ~nearer_to_positive(seeds, region)
     parts, count = ndimage.label(changed, structure=np.ones((3, 3, 3), bool))
     if count == 0:
         return changed
     near = np.zeros(changed.shape, bool)
-    near[tuple(newest.T)] = True
+    near[tuple(seeds.newest.T)] = True
     touched = np.unique(parts[ndimage.binary_dilation(near, np.ones((3, 3, 3), bool))])
     return np.isin(parts, touched[touched > 0])
 
@@ -279,6 +281,28 @@ def _honour(probability: np.ndarray, box: Box, standing: tuple[Prompt, ...], vol
             if not shared.is_empty:
                 covered = crop[shared.relative_to(where).slices] > 0
                 probability[shared.relative_to(box).slices][covered] = float(prompt.positive)
+
+
+def _tidy(
+    probability: np.ndarray, box: Box, standing: tuple[Prompt, ...], volume: Volume, mask_kji: np.ndarray
+) -> None:
+    """Take from the crop the crumbs of what the newest prompt cut off, or fill the pinholes in what it added."""
+    positive = standing[-1].positive
+    whole = box.grown(1).clipped(volume.shape_kji)
+    here = box.relative_to(whole).slices
+    mask = mask_kji[whole.slices] > 0
+    changed = np.zeros(mask.shape, bool)
+    changed[here] = mask[here] != (probability > 0.5)
+    mask[here] = probability > 0.5
+    kept = [
+        voxels_of(prompt, volume) - whole.start_kji
+        for prompt in standing
+        if prompt.positive != positive and not isinstance(prompt, BoxPrompt)
+    ]
+    points = np.concatenate([_NOWHERE, *kept])
+    points = points[np.all((points >= 0) & (points < mask.shape), axis=1)]
+    loose = pinholes(mask, changed, points) if positive else crumbs(mask, changed, points)
+    probability[loose[here]] = float(positive)
 
 
 def _left_later(bounds: BoxPrompt, later: tuple[Prompt, ...], volume: Volume) -> bool:

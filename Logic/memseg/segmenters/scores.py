@@ -14,18 +14,21 @@ from typing import Any
 
 import numpy as np
 
-_WIDEST = 3.0  # standard deviations: beyond the range of the fit a measure counts as at its end
-
 
 @dataclass(frozen=True, eq=False)
 class QuadraticForm:
-    """z' A z + b' z + c of standardised measures z. mean, deviation, linear: (D,), pairs: (D, D), all float32."""
+    """z' A z + b' z + c of standardised measures z. mean, deviation, linear: (D,), pairs: (D, D), all float32.
+
+    widest: in standard deviations; a measure further out counts as lying there, since products of what the fit never
+    saw grow without sense.
+    """
 
     mean: np.ndarray
     deviation: np.ndarray
     pairs: np.ndarray
     linear: np.ndarray
     constant: float
+    widest: float = 3.0
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> QuadraticForm:
@@ -33,16 +36,21 @@ class QuadraticForm:
         size = len(arrays["mean"])
         pairs = np.zeros((size, size), np.float32)
         pairs[np.triu_indices(size)] = record["pairs"]
-        return cls(pairs=pairs, constant=float(record["constant"]), **arrays)
+        return cls(pairs=pairs, constant=float(record["constant"]), widest=float(record["widest"]), **arrays)
 
     def to_record(self) -> dict[str, Any]:
         size = len(self.mean)
         folded = np.triu(self.pairs + self.pairs.T) - np.diag(np.diag(self.pairs))
         record = {name: _rounded(getattr(self, name)) for name in ("mean", "deviation", "linear")}
-        return {**record, "pairs": _rounded(folded[np.triu_indices(size)]), "constant": float(self.constant)}
+        return {
+            **record,
+            "pairs": _rounded(folded[np.triu_indices(size)]),
+            "constant": float(self.constant),
+            "widest": self.widest,
+        }
 
     def standardised(self, measures: np.ndarray) -> np.ndarray:
-        return np.clip((measures - self.mean) / self.deviation, -_WIDEST, _WIDEST)
+        return np.clip((measures - self.mean) / self.deviation, -self.widest, self.widest)
 
     def __call__(self, measures: np.ndarray) -> np.ndarray:
         """(N,) for (N, D) measures."""
