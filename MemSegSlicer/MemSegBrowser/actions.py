@@ -11,7 +11,11 @@ Action = Callable[..., Any]
 
 @dataclass(frozen=True)
 class Actions:
-    """Each shows its errors as a sentence. Arguments come from the page: identifiers, positions in a list, paths."""
+    """Each shows its errors as a sentence.
+
+    Arguments come from the page: identifiers, positions in a list, and what was typed, since the copy of a text field
+    that the server holds may lie a few letters behind.
+    """
 
     undo: Action
     redo: Action

@@ -70,7 +70,7 @@ def _build_open(page: Page, actions: Actions) -> None:
             autofocus=True,
             hint="NIfTI, NRRD, MetaImage, a DICOM folder, a Slicer scene (.mrb), or segments of this image (.seg.nrrd)",
             persistent_hint=True,
-            keydown="$event.key === 'Enter' && trigger('open_path')",
+            keydown=f"$event.key === 'Enter' && trigger('open_path', [{name.open_path}])",
             classes="ms-open-path",
         )
         with Div(classes="d-flex align-center mt-5 mb-2"):
@@ -105,7 +105,7 @@ def _build_open(page: Page, actions: Actions) -> None:
                 "Open",
                 variant="flat",
                 color="primary",
-                click=actions.open_path,
+                click=(actions.open_path, f"[{name.open_path}]"),
                 loading=(name.opening,),
                 classes="ms-open-now",
             )
@@ -122,7 +122,7 @@ def _build_save(page: Page, actions: Actions) -> None:
             autofocus=True,
             hint=".seg.nrrd or .nii.gz for the segments, .mrb for the whole scene with prompts and memory",
             persistent_hint=True,
-            keydown="$event.key === 'Enter' && trigger('save_path')",
+            keydown=f"$event.key === 'Enter' && trigger('save_path', [{name.save_path}])",
             classes="ms-save-path",
         )
         with Div(classes="d-flex align-center mt-4 mb-1", style="gap: 8px;"):
@@ -146,7 +146,7 @@ def _build_save(page: Page, actions: Actions) -> None:
                 "Save",
                 variant="flat",
                 color="primary",
-                click=actions.save_path,
+                click=(actions.save_path, f"[{name.save_path}]"),
                 loading=(name.saving,),
                 classes="ms-save-now",
             )
@@ -165,6 +165,7 @@ def _build_discard(page: Page, actions: Actions) -> None:
 
 def _build_edit(page: Page, actions: Actions) -> None:
     name = page.name
+    edited = f"[{name.edited.name}, {name.edited.colour}]"
     with _dialog(name.edit_shown, "Segment", 332), VCardText(classes="pb-0"):
         VTextField(
             v_model=(name.edited.name,),
@@ -174,7 +175,7 @@ def _build_edit(page: Page, actions: Actions) -> None:
             variant="outlined",
             density="comfortable",
             autofocus=True,
-            keydown="$event.key === 'Enter' && trigger('finish_segment')",
+            keydown=f"$event.key === 'Enter' && trigger('finish_segment', {edited})",
             classes="ms-segment-name mb-3",
         )
         with Div(classes="d-flex mb-2", style="gap: 6px;"):
@@ -196,7 +197,13 @@ def _build_edit(page: Page, actions: Actions) -> None:
         with VCardActions(classes="px-0"):
             VSpacer()
             VBtn("Cancel", variant="text", click=f"{name.edit_shown} = false")
-            VBtn("Apply", variant="flat", color="primary", click=actions.finish_segment, classes="ms-segment-apply")
+            VBtn(
+                "Apply",
+                variant="flat",
+                color="primary",
+                click=(actions.finish_segment, edited),
+                classes="ms-segment-apply",
+            )
 
 
 def _build_delete(page: Page, actions: Actions) -> None:

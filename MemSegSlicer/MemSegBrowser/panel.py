@@ -127,8 +127,8 @@ def _build_text(page: Page, actions: Actions) -> None:
             clearable=True,
             maxlength=1000,
             append_inner_icon="mdi-send",
-            click_appendInner=actions.type_words,
-            keydown="$event.key === 'Enter' && trigger('type_words')",
+            click_appendInner=(actions.type_words, f"[{page.name.words}]"),
+            keydown=f"$event.key === 'Enter' && trigger('type_words', [{page.name.words}])",
             classes="ms-words",
         )
 

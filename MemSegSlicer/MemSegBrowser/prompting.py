@@ -59,11 +59,11 @@ class Prompting:
         self._segments.ensure_one()
         self._controller.add(self._prompt_of(tool, stroke))
 
-    def type(self) -> None:
-        """The words in the text box."""
+    def type(self, words: str | None) -> None:
+        """The words in the text box; None where it was cleared."""
         self._volume()
         self._segments.ensure_one()
-        self._controller.add(Text(self._page.data.words or ""))
+        self._controller.add(Text(words or ""))
 
     def undo(self) -> None:
         self._volume()

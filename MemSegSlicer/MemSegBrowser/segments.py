@@ -56,16 +56,15 @@ class Segments:
         self._page.data.edited = self._row(identifier)
         self._page.data.edit_shown = True
 
-    def finish_edit(self) -> None:
+    def finish_edit(self, name: str, colour: str) -> None:
         """Take over name and colour from the dialogue; an empty name leaves the old one."""
-        edited = self._page.data.edited
+        identifier = self._page.data.edited.identifier
         self._page.data.edit_shown = False
-        if edited.identifier not in self._workspace.segment_ids:
+        if identifier not in self._workspace.segment_ids:
             return
-        name = " ".join(edited.name.split())
-        if name:
-            self._workspace.rename(edited.identifier, name)
-        self._workspace.recolour(edited.identifier, edited.colour)
+        if words := " ".join(name.split()):
+            self._workspace.rename(identifier, words)
+        self._workspace.recolour(identifier, colour)
         self.refresh()
 
     def ask_delete(self, identifier: str) -> None:

@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 # Singleton tags are Slicer's own, so that a saved scene opens in Slicer with the same views.
 TITLES = {"Red": "Axial", "Green": "Coronal", "Yellow": "Sagittal", "ThreeD": "3D"}
 FOUR_UP = "four-up"
+_SLIDER_PX = 32
 _QUALITY = 90  # JPEG; equal to the scheduler's still quality, so that every change is rendered once instead of twice
 _LETTERS = (("R", "L"), ("A", "P"), ("S", "I"))  # towards plus and minus of the world's axes
 
@@ -102,7 +103,8 @@ class FourUpViews:
         self.fit()
 
     def fit(self) -> None:
-        self._app.display_manager.reset_views()
+        for view in self._app.view_manager.get_views():
+            _fit(view)
 
     def jump_to(self, point_ras: np.ndarray) -> None:
         """Move every slice through the point, and mark it with the crosshair."""
@@ -130,7 +132,7 @@ class FourUpViews:
         """The first size a view gets comes from the browser, after the image was fitted to a guess."""
         if view.get_singleton_tag() in self._unsized:
             self._unsized.discard(view.get_singleton_tag())
-            asyncio.get_running_loop().call_soon(view.reset_view)  # the window says so before it has its new size
+            asyncio.get_running_loop().call_soon(_fit, view)  # the window says so before it has its new size
 
     def _fill_slice_view(self, server: Server, view_id: str, view: SliceView) -> None:
         labels = TypedState(server.state, SliceLabels, namespace=f"{view_id}_labels")
@@ -175,7 +177,7 @@ class FourUpViews:
             )
 
     def _reset(self, tag: str) -> None:
-        self._app.view_manager.get_view(tag).reset_view()
+        _fit(self._app.view_manager.get_view(tag))
 
     def _on_slice_moved(self, view: SliceView) -> None:
         labels = self._labels[get_view_trame_id(self._server, view)]
@@ -191,6 +193,22 @@ def _make_light(view: AbstractView) -> None:
         view.renderer().SetUseDepthPeeling(False)  # nothing shown there is translucent
         view.renderer().SetUseDepthPeelingForVolumes(False)
         view.renderer().SetUseFXAA(True)
+
+
+def _fit(view: AbstractView) -> None:
+    """Show all there is; a slice view keeps the strip at its lower edge free, where its slider lies."""
+    view.reset_view()
+    if not isinstance(view, SliceView):
+        return
+    node = view.get_view_node()
+    height_px = node.GetDimensions()[1]
+    if height_px <= 4 * _SLIDER_PX:
+        return
+    width_mm, height_mm, depth_mm = node.GetFieldOfView()
+    wider = height_px / (height_px - _SLIDER_PX)
+    with view.trigger_modified_once():
+        node.SetFieldOfView(width_mm * wider, height_mm * wider, depth_mm)
+        node.SetXYZOrigin(0.0, -0.5 * (wider - 1) * height_mm, 0.0)
 
 
 def slice_to_ras(view: SliceView) -> np.ndarray:
