@@ -47,7 +47,7 @@ def test_the_organs_are_found(made):
     report = json.loads((made[0] / "demo.json").read_text(encoding="utf-8"))
     last = {organ: clicks[-1]["dice"] for organ, clicks in report["organs"].items()}
     assert last["Spleen"] > 0.75 and min(last.values()) > 0.3
-    assert report["mean_dice_after_last_click"] > 0.6
+    assert report["mean_dice_after_last_click"] > 0.75  # 0.83 measured
 
 
 def test_the_file_holds_the_masks_the_report_speaks_of(made):
