@@ -91,11 +91,6 @@ class SceneState:
         node = self._sessionNode(key)
         return node.GetText() if node is not None else None
 
-    def dropSession(self, key: SegmentKey) -> None:
-        node = self._sessionNode(key)
-        if node is not None:
-            self._scene.RemoveNode(node)
-
     def dropOrphans(self) -> None:
         """Remove the sessions whose volume or segment is gone."""
         for node in list(self._sessionNodes()):
