@@ -17,18 +17,21 @@ _CLASSES = {
 
 
 @lru_cache(maxsize=8)
-def build(name: str | None = None, device: str = "auto") -> Segmenter:
+def build(name: str | None = None, device: str = "auto", reads: str = "both") -> Segmenter:
     """The segmenter of that name (None: the default), built once and shared. Raises ModelError with what to do.
 
-    device: "auto", "cpu", "cuda", "cuda:N" or "mps"; one that runs without torch uses the CPU whatever is asked.
+    device: "auto", "cpu", "cuda", "cuda:N" or "mps"; one that runs without torch uses the CPU whatever is asked. reads:
+    "sparse", "dense" or "both" kinds of memories; a model with one kind reads that whatever is asked.
     """
-    card = catalog.card(name or catalog.DEFAULT)
+    card = catalog.card(name or catalog.default())
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
         raise ModelError(f"There is no device called '{device}'; use auto, cpu, cuda, cuda:0 or mps.")
+    if reads not in ("sparse", "dense", "both"):
+        raise ModelError(f"There is no '{reads}' kind of memory; read sparse, dense or both.")
     if missing := catalog.missing_packages(card):
         raise ModelError(f"The model '{card.name}' needs {', '.join(missing)}; install it, or choose another model.")
     if catalog.lacks_weights(card):
         raise ModelError(f"The weights of the model '{card.name}' ({card.weights}) are not here; choose another model.")
     module, class_name = _CLASSES[card.name]
     segmenter = getattr(import_module(module), class_name)
-    return segmenter.from_file(catalog.weights_path(card), device) if card.weights else segmenter()
+    return segmenter.from_file(catalog.weights_path(card), device, reads) if card.weights else segmenter()

@@ -9,7 +9,7 @@ from pathlib import Path
 from .errors import ModelError
 from .segmenters.base import ModelCard
 
-DEFAULT = "geodesic"
+_PREFERRED = ("nano", "geodesic")  # the default is the first that can be built here; the last always can
 _MODELS = Path(__file__).resolve().parents[2] / "MemSegSlicer" / "Resources" / "Models"
 
 _CARDS = (
@@ -41,7 +41,16 @@ def cards() -> tuple[ModelCard, ...]:
 
 def installed() -> tuple[ModelCard, ...]:
     """The models that can be built here: their weights and all packages they need are there."""
-    return tuple(card for card in _CARDS if not missing_packages(card) and not lacks_weights(card))
+    return tuple(card for card in _CARDS if can_be_built(card))
+
+
+def default() -> str:
+    """The name of the model to start with: nano where torch is, otherwise geodesic."""
+    return next(name for name in _PREFERRED if can_be_built(card(name)))
+
+
+def can_be_built(card: ModelCard) -> bool:
+    return not missing_packages(card) and not lacks_weights(card)
 
 
 def missing_packages(card: ModelCard) -> tuple[str, ...]:

@@ -89,7 +89,7 @@ def segment(
     ] = None,
     mask: Annotated[Path | None, typer.Option(help="A mask to start from, on the image's grid.")] = None,
     text: Annotated[str | None, typer.Option(help="What to segment, in words, for a model that takes text.")] = None,
-    model: Annotated[str, typer.Option(help="One of the models that `memseg models` lists.")] = catalog.DEFAULT,
+    model: Annotated[str | None, typer.Option(help="One that `memseg models` lists; without: the default.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:0 or mps.")] = "auto",
     memory: Annotated[bool, typer.Option(help="Remember earlier prompts.")] = True,
     name: Annotated[str, typer.Option(help="The segment's name.")] = "object",
@@ -132,7 +132,7 @@ def models() -> None:
         missing = catalog.missing_packages(card)
         missing += (card.weights,) if catalog.lacks_weights(card) else ()
         here = f"needs {', '.join(missing)}" if missing else "yes"
-        default = " (default)" if card.name == catalog.DEFAULT else ""
+        default = " (default)" if card.name == catalog.default() else ""
         table.add_row(card.name + default, ", ".join(sorted(card.prompts)), card.licence, here, card.summary)
     console.print(table)
 
@@ -140,10 +140,16 @@ def models() -> None:
 @evaluate.command("clicks")
 def evaluate_clicks(
     dataset: Annotated[Path, typer.Argument(help="Folder with a manifest.json: images, labels, names and values.")],
-    model: Annotated[str, typer.Option(help="The model to measure.")] = catalog.DEFAULT,
+    model: Annotated[str | None, typer.Option(help="The model to measure; without: the default.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:0 or mps.")] = "auto",
     memory: Annotated[Switch, typer.Option(help="Whether models remember earlier clicks.")] = Switch.ON,
-    peer: Annotated[list[str] | None, typer.Option(help="Compare with growcut or another model; repeatable.")] = None,
+    peer: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Compare with growcut, randomwalker or a model; NAME:off without memory, NAME:10 with 10 entries of "
+            "it, NAME:sparse, NAME:dense, NAME:both by what is read; repeatable."
+        ),
+    ] = None,
     clicks: Annotated[int, typer.Option(min=1, max=200, help="Clicks on each object.")] = 10,
     subjects: Annotated[str, typer.Option(help="validation, training or all.")] = "validation",
     protocol: Annotated[
@@ -151,12 +157,70 @@ def evaluate_clicks(
     ] = "own",
     json: Annotated[Path | None, typer.Option(help="Write every figure there.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many objects, spread over the volumes.")] = None,
+    noise_mm: Annotated[float, typer.Option(min=0, help="How far every click lies off, in a random direction.")] = 0,
+    wrong: Annotated[float, typer.Option(min=0, max=1, help="The share of clicks with the wrong sign.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the noise: the same seed, the same noise.")] = 0,
 ) -> None:
     """Simulated clicks: Dice and surface Dice after each, clicks to 85 %, seconds a click, averaged by source."""
     from .evaluation.run import Options, run
 
-    remembers = memory is Switch.ON
-    run(Options(dataset, model, device, remembers, tuple(peer or ()), clicks, subjects, protocol, json, limit), console)
+    asked = Options(
+        dataset=dataset,
+        model=model,
+        device=device,
+        memory=memory is Switch.ON,
+        peers=tuple(peer or ()),
+        clicks=clicks,
+        subjects=subjects,
+        protocol=protocol,
+        json=json,
+        limit=limit,
+        noise_mm=noise_mm,
+        wrong=wrong,
+        seed=seed,
+    )
+    run(asked, console)
+
+
+@evaluate.command("study")
+def evaluate_study(
+    dataset: Annotated[Path, typer.Argument(help="Folder with a manifest.json: images, labels, names and values.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where to write the report, such as RESULTS-nano.md.")],
+    model: Annotated[str, typer.Option(help="The model to study.")] = "nano",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:0 or mps.")] = "auto",
+    peer: Annotated[
+        list[str] | None, typer.Option(help="Compare with these instead of geodesic, growcut and randomwalker.")
+    ] = None,
+    clicks: Annotated[int, typer.Option(min=1, max=200, help="Clicks on each object.")] = 20,
+    capacity_clicks: Annotated[
+        int, typer.Option(min=1, max=200, help="Clicks on each object where memories of 10 to 60 entries are compared.")
+    ] = 70,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many objects in all.")] = None,
+    study_limit: Annotated[int, typer.Option(min=1, help="At most so many objects in each study of the memory.")] = 24,
+    subjects: Annotated[str, typer.Option(help="validation, training or all.")] = "validation",
+    seed: Annotated[int, typer.Option(min=0, help="Of the noise: the same seed, the same noise.")] = 0,
+    parts: Annotated[
+        Path | None, typer.Option(help="Folder that keeps each part when it is done; run again to go on from there.")
+    ] = None,
+) -> None:
+    """The whole proof as one Markdown report: peers, memory on and off, capacity, kinds of memory, noise, attention."""
+    from .evaluation.study import PEERS, StudyOptions, study
+
+    asked = StudyOptions(
+        dataset=dataset,
+        output=output,
+        model=model,
+        device=device,
+        peers=tuple(peer) if peer else PEERS,
+        clicks=clicks,
+        capacity_clicks=capacity_clicks,
+        limit=limit,
+        study_limit=study_limit,
+        subjects=subjects,
+        seed=seed,
+        parts=parts,
+    )
+    study(asked, console)
 
 
 def _version(asked: bool) -> None:

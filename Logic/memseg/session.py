@@ -21,7 +21,7 @@ from .build import build
 from .errors import SessionError
 from .geometry import Box
 from .journal import Journal
-from .memory.interaction import Interaction, InteractionMemory
+from .memory.interaction import CAPACITY, Interaction, InteractionMemory
 from .prompts import MaskPrompt, Prompt, check_fits, to_record
 from .segmenters.base import Numbered, Segmenter, check_takes
 from .volume import MaskChange, Volume
@@ -31,10 +31,27 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """What a session knows beside its mask: the prompts in force, oldest first, and what is remembered of them."""
+    """What a session knows beside its mask: the prompts in force, oldest first, and what is remembered of them.
+
+    leaned: (number, share) of those remembered interactions that the mask leaned on, oldest first. Shares are 0 to 1,
+    together 1 unless the memory has lost some since; empty where the segmenter could not tell, or was not asked.
+    """
 
     prompts: tuple[Numbered, ...] = ()
     memory: InteractionMemory = InteractionMemory()
+    leaned: tuple[tuple[int, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        numbers = [number for number, _ in self.leaned]
+        if len(set(numbers)) < len(numbers) or not self.memory.numbers.issuperset(numbers):
+            raise ValueError("A mask leans on interactions that the memory holds, and on each once.")
+        if not all(0 <= share <= 1 for _, share in self.leaned):
+            raise ValueError("A share is 0 to 1.")
+
+    def remembering(self, memory: InteractionMemory) -> State:
+        """The same with another memory, and of what was leaned on only what that holds."""
+        held = memory.numbers
+        return replace(self, memory=memory, leaned=tuple(pair for pair in self.leaned if pair[0] in held))
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +88,7 @@ class History:
 
 
 class Session:
-    """See the module. Not thread-safe: one thread at a time calls it."""
+    """See the module. Not thread-safe: one thread at a time calls it. capacity: interactions the memory holds."""
 
     def __init__(
         self,
@@ -80,6 +97,7 @@ class Session:
         device: str = "auto",
         memory: bool = True,
         journal: Journal | None = None,
+        capacity: int = CAPACITY,
     ) -> None:
         self.volume = volume
         self.uses_memory = memory
@@ -88,7 +106,7 @@ class Session:
         self._journal = journal
         self._mask = np.zeros(volume.shape_kji, np.uint8)
         self._extent = Box.empty()  # holds every voxel that is set, perhaps more
-        self._state = State()
+        self._state = State(memory=InteractionMemory(capacity=capacity))
         self._done: list[Step] = []
         self._undone: list[Step] = []
         self._next_number = 1
@@ -109,6 +127,11 @@ class Session:
     @property
     def memory(self) -> InteractionMemory:
         return self._state.memory
+
+    @property
+    def leaned(self) -> tuple[tuple[int, float], ...]:
+        """(prompt number, share) of the remembered interactions that the present mask leaned on: see State."""
+        return self._state.leaned
 
     @property
     def model(self) -> str:
@@ -164,11 +187,11 @@ class Session:
         memory = self.memory.without(number)
         if memory is self.memory:
             raise SessionError(f"The memory holds no interaction {number}; choose one that it lists.")
-        self._commit(MaskChange.nothing(), replace(self._state, memory=memory), {"do": "forget", "number": number})
+        self._commit(MaskChange.nothing(), self._state.remembering(memory), {"do": "forget", "number": number})
 
     def clear_memory(self) -> None:
         """Drop all interactions from the memory, keeping prompts and mask; can be undone."""
-        self._commit(MaskChange.nothing(), replace(self._state, memory=self.memory.cleared()), {"do": "clear_memory"})
+        self._commit(MaskChange.nothing(), self._state.remembering(self.memory.cleared()), {"do": "clear_memory"})
 
     def change_model(self, name: str) -> None:
         """Answer further prompts with another model. Mask, prompts, history stay; each model reads its own memories."""
@@ -239,10 +262,11 @@ class Session:
         recalled = self._recall(state.memory)
         prediction = self._segmenter.predict(self.volume, prompts, self.mask_kji, recalled)
         change = MaskChange.between(self._mask, prediction.box, prediction.mask)
-        memory = state.memory
+        after = State(prompts, state.memory, _shares(recalled or (), prediction.attention))
         if self.uses_memory:
-            memory = memory.remember(Interaction(entry.number, self.model, prediction.sparse, prediction.dense))
-        return State(prompts, memory), change
+            new = Interaction(entry.number, self.model, prediction.sparse, prediction.dense)
+            after = after.remembering(state.memory.remember(new))
+        return after, change
 
     def _change_to(self, box: Box, values: np.ndarray) -> MaskChange:
         """The change after which the mask is `values` at `box` and empty elsewhere."""
@@ -319,6 +343,18 @@ class Session:
     def _write(self, record: dict[str, Any]) -> None:
         if self._journal is not None:
             self._journal.append(record)
+
+
+def _shares(recalled: tuple[Interaction, ...], attention: np.ndarray | None) -> tuple[tuple[int, float], ...]:
+    """(number, share) of each recalled entry; none where the segmenter cannot tell or tells nonsense, as a mask is not
+    worse for that."""
+    if attention is None:
+        return ()
+    if attention.shape != (len(recalled),) or not np.isfinite(attention).all():
+        log.warning("attention of shape %s to %d memories is left out", attention.shape, len(recalled))
+        return ()
+    shares = np.clip(attention, 0, 1)  # a sum of float32 can end at 1.0000001
+    return tuple((entry.number, float(share)) for entry, share in zip(recalled, shares))
 
 
 def _union(boxes: Iterable[Box]) -> Box:

@@ -31,7 +31,8 @@ _FORMAT = "memseg-session-1"
 _LARGEST_FILE_BYTES = 2**31  # unpacked; far above 60 memories and thousands of steps, far below a laptop's memory
 _DAMAGED = "The saved session is damaged or was not written by this program; start a new one."
 _UNREADABLE = (
-    *(PromptError, KeyError, IndexError, ValueError, TypeError, AttributeError, MemoryError, RecursionError),  # content
+    *(PromptError, KeyError, IndexError, ValueError, TypeError, AttributeError, OverflowError),  # content
+    *(MemoryError, RecursionError),  # its size
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError, RuntimeError),  # container
 )
 
@@ -73,6 +74,7 @@ def to_bytes(session: Session) -> bytes:
         lambda state: {
             "prompts": [prompts.position(entry) for entry in state.prompts],
             "memory": [interactions.position(entry) for entry in state.memory],
+            "leaned": state.leaned,
         }
     )
 
@@ -165,7 +167,10 @@ class _Reader:
     def _state(self, row: dict[str, Any]) -> State:
         entries = tuple(self._interactions[position] for position in row["memory"])
         memory = InteractionMemory(entries, int(self._description["capacity"]))
-        return State(tuple(self._prompts[position] for position in row["prompts"]), memory)
+        if len(memory.numbers) < len(memory):
+            raise ValueError("a memory holds an interaction twice")
+        leaned = tuple((int(number), float(share)) for number, share in row.get("leaned", ()))  # older files: none
+        return State(tuple(self._prompts[position] for position in row["prompts"]), memory, leaned)
 
     def _crop(self, row: dict[str, Any]) -> tuple[Box, np.ndarray]:
         box = Box(tuple(row["start"]), tuple(row["stop"]))

@@ -37,7 +37,7 @@ def app(
 
 def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")] = Path("demo"),
-    model: Annotated[str | None, typer.Option(help="Model to segment with.")] = None,
+    model: Annotated[str | None, typer.Option(help="Model to segment with; without: all that are here.")] = None,
 ) -> None:
     """Segment the bundled CT without a person, and write segmentation, pictures and a report."""
     from .demo import run
@@ -47,10 +47,14 @@ def demo(
         task = bar.add_task("Starting", total=1.0)
         results = run(output, model, lambda what, done: bar.update(task, description=what, completed=done))
         bar.update(task, description="Done", completed=1.0)
-    table = Table("Organ", "Clicks", "Dice", "Seconds a click")
-    for organ, clicks in results.items():
-        seconds = sum(click.seconds for click in clicks) / max(1, len(clicks))
-        table.add_row(organ, str(len(clicks)), f"{clicks[-1].dice:.2f}" if clicks else "", f"{seconds:.2f}")
+    table = Table("Organ", "Model", "Clicks", "Dice after 1", "Dice at the end", "Seconds a click")
+    for organ in next(iter(results.values())):
+        for name, organs in results.items():
+            clicks = organs[organ]
+            seconds = sum(click.seconds for click in clicks) / len(clicks)
+            scores = (f"{clicks[0].dice:.2f}", f"{clicks[-1].dice:.2f}")
+            table.add_row(organ, name, str(len(clicks)), *scores, f"{seconds:.2f}")
+        table.add_section()
     console.print(table)
     console.print(f"Written to {output}", markup=False, highlight=False, soft_wrap=True)
 

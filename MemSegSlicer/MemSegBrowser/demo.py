@@ -19,12 +19,13 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
-from slicer import vtkMRMLMarkupsFiducialNode, vtkMRMLScalarVolumeNode
+from slicer import vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
 from trame_slicer.core import SlicerApp
 from vtkmodules.vtkCommonCore import vtkVersion
 from vtkmodules.vtkCommonDataModel import vtkVector3d
 
 import memseg
+from memseg import catalog
 from memseg.errors import FileError, MemSegError
 from memseg.evaluation.metrics import dice
 from memseg.evaluation.simulation import next_click
@@ -60,13 +61,18 @@ class ClickResult:
     seconds: float
 
 
-def run(outputFolder: Path, model: str | None = None, progress: Progress | None = None) -> dict[str, list[ClickResult]]:
-    """Segment the organs, and write segmentation, pictures and `demo.json`; returns the clicks of each organ.
+Clicks = dict[str, list[ClickResult]]  # by organ
 
-    progress: told what is being done and how much of it all is done, 0 to 1. The folder appears whole or not at all; an
-    earlier demo in its place is replaced at the end. Raises MemSegError.
+
+def run(outputFolder: Path, model: str | None = None, progress: Progress | None = None) -> dict[str, Clicks]:
+    """Segment the organs, and write segmentation, pictures and `demo.json`; returns the clicks of each model.
+
+    model: None for all that are here, the default first; the first one's masks are what is written and shown. progress:
+    told what is being done and how much of it all is done, 0 to 1. The folder appears whole or not at all; an earlier
+    demo in its place is replaced at the end. Raises MemSegError.
     """
     tell = progress or (lambda what, fraction: None)
+    models = [model] if model else _installed()
     with _replacing(Path(outputFolder)) as folder:
         tell("Opening the bundled CT", 0.0)
         vtk_log.quieten()
@@ -74,17 +80,19 @@ def run(outputFolder: Path, model: str | None = None, progress: Progress | None 
         vtk_log.forward()
         queue = MainQueue()
         worker = Worker(queue.post)
-        stage = _Stage(app, queue, worker, model)
+        stage = _Stage(app, queue, worker, models[0])
         try:
-            results = {}
-            for number, organ in enumerate(ORGANS):
-                tell(f"Segmenting: {organ}", 0.1 + 0.7 * number / len(ORGANS))
-                results[organ] = stage.segment(organ)
+            results: dict[str, Clicks] = {name: {} for name in models}
+            turns = [(name, organ) for name in models for organ in ORGANS]
+            for number, (name, organ) in enumerate(turns):
+                tell(f"Segmenting with {name}: {organ}", 0.1 + 0.7 * number / len(turns))
+                results[name][organ] = stage.segment(organ, name)
+            first = models[0]
             tell("Making pictures", 0.8)
-            stage.show(results[_SHOWN][0].point_ras, folder)
+            stage.show(results[first], first, _SHOWN, folder)
             tell("Writing files", 0.95)
-            write_segmentation(stage.segmentationNode, folder / "AbdomenCT.seg.nrrd")
-            _writeReport(folder / _REPORT, stage.controller.state.model, results)
+            write_segmentation(stage.segmentations[first], folder / "AbdomenCT.seg.nrrd")
+            _writeReport(folder / _REPORT, results)
         finally:
             stage.controller.cleanup()
             worker.close()
@@ -92,10 +100,16 @@ def run(outputFolder: Path, model: str | None = None, progress: Progress | None 
     return results
 
 
-class _Stage:
-    """The scene, and the one who clicks in it."""
+def _installed() -> list[str]:
+    """The default model first."""
+    names = [card.name for card in catalog.installed()]
+    return sorted(names, key=lambda name: (name != catalog.default(), name))
 
-    def __init__(self, app: SlicerApp, queue: MainQueue, worker: Worker, model: str | None) -> None:
+
+class _Stage:
+    """The scene, and the one who clicks in it. segmentations: what each model has made, by its name."""
+
+    def __init__(self, app: SlicerApp, queue: MainQueue, worker: Worker, model: str) -> None:
         sample = SampleData.abdomenCT()
         self._app = app
         self._queue = queue
@@ -108,20 +122,25 @@ class _Stage:
             raise FileError("The bundled abdomen CT cannot be read; install MemSegSlicer again.")
         self._truth = SceneBridge.arrayOf(reference).copy()
         app.scene.RemoveNode(reference)
-        self.segmentationNode = SceneBridge.newSegmentation(app.scene, self.volumeNode, sample.name)
-        self._marks = {positive: self._newMarks(positive) for positive in (True, False)}
+        self.segmentations: dict[str, vtkMRMLSegmentationNode] = {}
         self.controller = Controller(app.scene, worker, model)
         self.controller.setVolume(self.volumeNode)
 
-    def segment(self, organ: str) -> list[ClickResult]:
+    def segment(self, organ: str, model: str) -> list[ClickResult]:
         """A new segment, clicked by the field's protocol: deepest in the organ, then deepest in the largest error."""
-        segmentId = SceneBridge.addSegment(self.segmentationNode, organ)
-        self.controller.setSegment(self.segmentationNode, segmentId)
+        if model not in self.segmentations:
+            name = f"{self.volumeNode.GetName()} {model}"
+            self.segmentations[model] = SceneBridge.newSegmentation(self._app.scene, self.volumeNode, name)
+        node = self.segmentations[model]
+        segmentId = SceneBridge.addSegment(node, organ)
+        self.controller.setSegment(None, None)
+        self.controller.setModel(model)
+        self.controller.setSegment(node, segmentId)
         truth = self._truth == self._values[organ]
         volume = self.controller.volume
         results: list[ClickResult] = []
         while len(results) < CLICKS and (not results or results[-1].dice < _GOOD_ENOUGH):
-            click = next_click(truth, self._mask(segmentId), volume.grid.spacing_kji_mm)
+            click = next_click(truth, self._mask(node, segmentId), volume.grid.spacing_kji_mm)
             if click is None:
                 break
             pointRas = tuple(float(value) for value in volume.grid.ras_from_kji(np.asarray(click.point_kji)))
@@ -131,32 +150,39 @@ class _Stage:
             state = self.controller.state
             if state.error:
                 raise MemSegError(state.error)
-            self._marks[click.positive].AddControlPointWorld(vtkVector3d(*pointRas))
-            score = dice(truth, self._mask(segmentId))
+            score = dice(truth, self._mask(node, segmentId))
             results.append(ClickResult(pointRas, click.positive, round(score, 4), round(state.milliseconds / 1000, 3)))
             logger.info("%s, click %d: Dice %.3f in %.2f s", organ, len(results), score, results[-1].seconds)
         return results
 
-    def show(self, pointRas: tuple[float, float, float], folder: Path) -> None:
-        """One picture per slice view, through the point, and one of the surfaces."""
+    def show(self, results: Clicks, model: str, organ: str, folder: Path) -> None:
+        """One picture per slice view, through the organ's first click, and one of the surfaces, of a model's masks."""
+        for name, node in self.segmentations.items():
+            node.SetDisplayVisibility(name == model)
+        for positive in (True, False):
+            self._mark(
+                [click.point_ras for clicks in results.values() for click in clicks if click.positive == positive],
+                positive,
+            )
         windowing.apply(self.volumeNode, self.controller.volume, "soft tissue")
-        display = self.segmentationNode.GetDisplayNode()
+        shown = self.segmentations[model]
+        display = shown.GetDisplayNode()
         display.SetOpacity2DFill(0.4)
         display.SetOpacity2DOutline(1.0)
         display.SetSliceIntersectionThickness(2)
-        self.segmentationNode.CreateClosedSurfaceRepresentation()
+        shown.CreateClosedSurfaceRepresentation()
         for orientation in ORIENTATIONS:
             picture = SlicePicture(self._app, orientation)
-            picture.show(self.volumeNode, pointRas)
+            picture.show(self.volumeNode, results[organ][0].point_ras)
             picture.save(folder / f"{orientation.lower()}.png")
         surface = SurfacePicture(self._app)
         surface.show()
         surface.save(folder / "3d.png")
 
-    def _mask(self, segmentId: str) -> np.ndarray:
-        return SceneBridge.maskFromSegment(self.segmentationNode, segmentId, self.volumeNode)
+    def _mask(self, node: vtkMRMLSegmentationNode, segmentId: str) -> np.ndarray:
+        return SceneBridge.maskFromSegment(node, segmentId, self.volumeNode)
 
-    def _newMarks(self, positive: bool) -> vtkMRMLMarkupsFiducialNode:
+    def _mark(self, points_ras: list[tuple[float, float, float]], positive: bool) -> None:
         name = "Positive clicks" if positive else "Negative clicks"
         node = self._app.scene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", name)
         node.SetLocked(True)
@@ -169,18 +195,14 @@ class _Stage:
         display.SetGlyphTypeFromString("ThickCross2D")
         display.SetUseGlyphScale(False)
         display.SetGlyphSize(8.0)
-        return node
+        for point_ras in points_ras:
+            node.AddControlPointWorld(vtkVector3d(*point_ras))
 
 
-def _writeReport(path: Path, model: str, results: dict[str, list[ClickResult]]) -> None:
+def _writeReport(path: Path, results: dict[str, Clicks]) -> None:
     report = {
         "image": "AbdomenCT",
-        "model": model,
-        "organs": {organ: [asdict(click) for click in clicks] for organ, clicks in results.items()},
-        "mean_dice_after_last_click": round(float(np.mean([clicks[-1].dice for clicks in results.values()])), 4),
-        "median_seconds_per_click": round(
-            float(np.median([click.seconds for clicks in results.values() for click in clicks])), 3
-        ),
+        "models": {name: _summary(organs) for name, organs in results.items()},
         "reference": "The labels bundled with the CT, which are the output of TotalSegmentator and not drawn by hand.",
         "versions": {
             "memseg": memseg.__version__,
@@ -193,6 +215,16 @@ def _writeReport(path: Path, model: str, results: dict[str, list[ClickResult]]) 
         },
     }
     path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+
+
+def _summary(organs: Clicks) -> dict[str, object]:
+    clicks = [click for made in organs.values() for click in made]
+    return {
+        "organs": {organ: [asdict(click) for click in made] for organ, made in organs.items()},
+        "mean_dice_after_first_click": round(float(np.mean([made[0].dice for made in organs.values()])), 4),
+        "mean_dice_after_last_click": round(float(np.mean([made[-1].dice for made in organs.values()])), 4),
+        "median_seconds_per_click": round(float(np.median([click.seconds for click in clicks])), 3),
+    }
 
 
 @contextmanager

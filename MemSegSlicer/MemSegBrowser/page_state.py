@@ -20,13 +20,19 @@ class SegmentRow:
 
 @dataclass
 class PromptRow:
-    """A line of the prompt list. index: position in the session's prompts, 0 the oldest. number: for the user."""
+    """A line of the prompt list. index: position in the session's prompts, 0 the oldest. number: for the user.
+
+    leaned: how much the present mask leaned on it, "42 %", or "" where that is not known. bar: the same as a length,
+    1 for the largest in the list.
+    """
 
     index: int = 0
     number: int = 0
     kind: str = ""
     positive: bool = True
     title: str = ""
+    leaned: str = ""
+    bar: float = 0.0
 
 
 @dataclass

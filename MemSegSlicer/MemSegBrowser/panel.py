@@ -177,6 +177,8 @@ def _build_prompts(page: Page, actions: Actions) -> None:
         with Div(classes="ms-section-title"):
             Span("Prompts")
             Span("{{ %s.length || '' }}" % name.prompts, classes="ml-2")
+            VSpacer()
+            Span("leaned on", v_if=(f"{name.prompts}.some((row) => row.leaned)",), classes="ms-leaned-title")
         with Div(classes="ms-list"):
             with Div(
                 v_for=f"row in {name.prompts}",
@@ -187,6 +189,10 @@ def _build_prompts(page: Page, actions: Actions) -> None:
                 VIcon(icon=(f"{_PROMPT_ICONS}[row.kind]",), size=17, color=("row.positive ? 'success' : 'error'",))
                 Span("{{ row.number }}", classes="ms-hint", style="min-width: 16px;")
                 Div("{{ row.title }}", classes="ms-row-text")
+                with Div(v_if=("row.leaned",), classes="ms-leaned"):
+                    Span("{{ row.leaned }}")
+                    VProgressLinear(model_value=("100 * row.bar",), height=3, rounded=True, color="primary")
+                    VTooltip("The mask leaned on this by {{ row.leaned }}", activator="parent", location="bottom")
                 _icon(
                     "mdi-close",
                     "Delete this prompt",

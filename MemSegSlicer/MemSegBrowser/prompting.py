@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -160,10 +161,13 @@ def model_rows() -> list[ModelRow]:
 
 def prompt_rows(state: SessionState) -> list[PromptRow]:
     """The newest prompt first."""
-    rows = [
-        PromptRow(index, numbered.number, numbered.prompt.kind, numbered.prompt.positive, prompt_title(numbered.prompt))
-        for index, numbered in enumerate(state.prompts)
-    ]
+    shares = dict(state.leaned)
+    largest = max(shares.values(), default=0.0) or 1.0
+    rows = []
+    for index, numbered in enumerate(state.prompts):
+        prompt, share = numbered.prompt, shares.get(numbered.number)
+        row = PromptRow(index, numbered.number, prompt.kind, prompt.positive, prompt_title(prompt))
+        rows.append(row if share is None else replace(row, leaned=f"{100 * share:.0f} %", bar=share / largest))
     return rows[::-1]
 
 

@@ -24,7 +24,7 @@ def run(
 
     Raises MemSegError for a port, a model or an image that cannot be had.
     """
-    catalog.card(model or catalog.DEFAULT)
+    catalog.card(model or catalog.default())
     if image is not None and not Path(image).exists():
         raise FileError(f"There is no file {image}; check its name.")
     asyncio.run(_serve(image, host, free_port(host, port), model, device, announce))

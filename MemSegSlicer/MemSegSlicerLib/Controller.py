@@ -57,7 +57,7 @@ class Controller:
         self._device = device
         self._journalFolder = journalFolder
         self._sceneState = SceneState(scene)
-        self._model = catalog.card(model or catalog.DEFAULT).name
+        self._model = catalog.card(model or catalog.default()).name
         self._records: dict[SegmentKey, Record] = {}
         self._images = Images()
         self._volumeId: str | None = None

@@ -14,13 +14,15 @@ from .Target import Target
 
 @dataclass(frozen=True)
 class SessionState:
-    """What a panel shows. prompts: oldest first. milliseconds: from the last prompt to its mask, None before the first.
-    voxels: size of the mask. error: the last sentence for the user, or ""."""
+    """What a panel shows. prompts: oldest first. leaned: (prompt number, share) of the remembered prompts that the mask
+    leaned on, shares 0 to 1. milliseconds: from the last prompt to its mask, None before the first. voxels: size of the
+    mask. error: the last sentence for the user, or ""."""
 
     model: str
     prompts: tuple[Numbered, ...] = ()
     memoryCount: int = 0
     memoryCapacity: int = 0
+    leaned: tuple[tuple[int, float], ...] = ()
     canUndo: bool = False
     canRedo: bool = False
     milliseconds: float | None = None

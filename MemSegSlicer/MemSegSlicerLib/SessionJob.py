@@ -26,12 +26,13 @@ Act = Callable[[Session], MaskChange | None]
 
 @dataclass(frozen=True)
 class SessionView:
-    """What a panel shows of a session, taken when the worker was done with it."""
+    """What a panel shows of a session, taken when the worker was done with it. leaned: see memseg.session.State."""
 
     model: str
     prompts: tuple[Numbered, ...] = ()
     memoryCount: int = 0
     memoryCapacity: int = 0
+    leaned: tuple[tuple[int, float], ...] = ()
     canUndo: bool = False
     canRedo: bool = False
     voxels: int = 0
@@ -43,6 +44,7 @@ class SessionView:
             prompts=session.prompts,
             memoryCount=len(session.memory),
             memoryCapacity=session.memory.capacity,
+            leaned=session.leaned,
             canUndo=session.can_undo,
             canRedo=session.can_redo,
             voxels=int(np.count_nonzero(session.mask_kji[session.extent.slices])),

@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from memseg.build import build
+from memseg.evaluation.methods import peer
 from memseg.evaluation.metrics import dice
-from memseg.evaluation.run import peer
 from memseg.evaluation.simulation import next_click
 from memseg.geometry import Box, Grid
 from memseg.prompts import Click

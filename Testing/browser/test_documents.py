@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
+import io
+import json
 import re
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +96,49 @@ def test_a_saved_scene_goes_on_where_it_was_left(desk: Desk, tmp_path: Path) -> 
     desk.wait_until(lambda: desk.coloured_pixels("Axial"), lambda pixels: pixels > 100)
     desk.press("ms-undo")
     desk.expect_voxels(lambda count: count == voxels)
+
+
+def leaning(scene: Path, shares: list[tuple[int, float]]) -> Path:
+    """The scene as if the last answer of its only session had come from a model that tells what it leaned on."""
+    changed = scene.with_name(f"leaning-{scene.name}")
+    with zipfile.ZipFile(scene) as old, zipfile.ZipFile(changed, "w") as new:
+        for name in old.namelist():
+            content = old.read(name)
+            if name.endswith(".mrml"):
+                content = re.sub(rb'(?<= text=")[^"]+', lambda found: lean(found.group(), shares), content)
+            new.writestr(name, content)
+    return changed
+
+
+def lean(session: bytes, shares: list[tuple[int, float]]) -> bytes:
+    arrays = dict(np.load(io.BytesIO(base64.b64decode(session))))
+    description = json.loads(bytes(arrays["description"]))
+    description["states"][description["state"]]["leaned"] = shares
+    buffer = io.BytesIO()
+    np.savez(buffer, **{**arrays, "description": np.frombuffer(json.dumps(description).encode(), np.uint8)})
+    return base64.b64encode(buffer.getvalue())
+
+
+def test_prompts_show_how_much_the_mask_leaned_on_them(desk: Desk, tmp_path: Path) -> None:
+    leaned = desk.page.locator(".ms-leaned")
+    for number, across in enumerate((-8, 8, 0), start=1):
+        desk.click("Axial", across, 0)
+        expect(desk.prompts).to_have_count(number)
+    desk.save(tmp_path / "work.mrb")
+    desk.expect_sentence("Saved work.mrb")
+    desk.press("ms-reset")
+    expect(desk.prompts).to_have_count(0)
+    desk.open(leaning(tmp_path / "work.mrb", [(1, 0.2), (2, 0.8)]))
+    expect(leaned).to_have_text(["80 %", "20 %"])  # the newest, which was answered, leaned on the two before it
+    expect(desk.prompts.nth(0).locator(".ms-leaned")).to_have_count(0)
+    lengths = [bar.get_attribute("aria-valuenow") for bar in leaned.get_by_role("progressbar").all()]
+    assert lengths == ["100", "25"]  # the largest share is a whole bar
+    leaned.first.hover()
+    expect(desk.page.get_by_text("The mask leaned on this by 80 %")).to_be_visible()
+    desk.press("ms-undo")
+    expect(leaned.filter(has_text="80 %")).to_have_count(0)
+    desk.press("ms-redo")
+    expect(leaned).to_have_text(["80 %", "20 %"])
 
 
 def test_segments_from_a_file_join_those_there_are(desk: Desk, tmp_path: Path) -> None:

@@ -9,14 +9,16 @@ import pytest
 
 from memseg.errors import FileError
 from memseg.geometry import Grid
-from memseg.prompts import BoxPrompt, Click, Lasso, Text
+from memseg.prompts import BoxPrompt, Click, Lasso, MaskPrompt, Text
+from memseg.segmenters.base import Numbered
 from memseg.volume import Volume
 from MemSegBrowser import windowing
 from MemSegBrowser.outline import rectangle
-from MemSegBrowser.prompting import prompt_title, size_words
+from MemSegBrowser.prompting import prompt_rows, prompt_title, size_words
 from MemSegBrowser.server import free_port, is_loopback
 from MemSegBrowser.views import direction_letters, slice_labels
 from MemSegBrowser.workspace import fractions, hexadecimal
+from MemSegSlicerLib.Record import SessionState
 
 AXIAL = np.array([[-1.0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
 
@@ -55,6 +57,22 @@ def test_a_size_is_said_in_voxels_and_millilitres() -> None:
 )
 def test_prompts_have_titles(prompt: object, title: str) -> None:
     assert prompt_title(prompt) == title
+
+
+def test_the_newest_prompt_stands_first_and_each_says_how_much_the_mask_leaned_on_it() -> None:
+    given = (Click((1, 2, 3)), MaskPrompt.from_mask(np.zeros((2, 2, 2))), Click((4, 5, 6)), Click((7, 8, 9)))
+    numbered = tuple(Numbered(number, prompt) for number, prompt in zip((1, 2, 4, 5), given))
+    rows = prompt_rows(SessionState("nano", numbered, leaned=((1, 0.2), (4, 0.8))))
+    assert [(row.number, row.index) for row in rows] == [(5, 3), (4, 2), (2, 1), (1, 0)]
+    assert [(row.leaned, row.bar) for row in rows] == [("", 0), ("80 %", 1), ("", 0), ("20 %", 0.25)]
+
+
+def test_a_mask_that_leaned_on_no_memory_is_told_so_and_an_unknown_share_is_not_told() -> None:
+    numbered = (Numbered(1, Click((1, 2, 3))),)
+    assert [(row.leaned, row.bar) for row in prompt_rows(SessionState("nano", numbered, leaned=((1, 0.0),)))] == [
+        ("0 %", 0)
+    ]
+    assert [row.leaned for row in prompt_rows(SessionState("geodesic", numbered))] == [""]
 
 
 def test_ct_opens_in_the_soft_tissue_window_and_everything_else_in_its_own() -> None:

@@ -2,6 +2,7 @@
 
 import gc
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -174,6 +175,41 @@ def test_a_flat_box_bounds_its_own_slice_only():
     assert session.mask_kji[8].sum() > 16 * 15
 
 
+def two_pieces() -> tuple[Volume, np.ndarray, np.ndarray]:
+    """A volume with two bright ellipsoids 30 voxels apart in a row, and each one's mask."""
+    shape = (24, 24, 64)
+    pieces = [ellipsoid(shape, (12, 12, 16), (6, 6, 6)), ellipsoid(shape, (12, 12, 46), (6, 6, 6))]
+    grid = Grid.from_spacing(shape, (1.0, 1.0, 1.0))
+    return bright_object(grid, pieces[0] | pieces[1]), *pieces
+
+
+@pytest.mark.parametrize("local", [True, False])
+def test_a_click_finds_what_it_is_in_and_not_what_the_network_sees_elsewhere(local):
+    volume, own, other = two_pieces()
+    session = Session(volume, thresholding(8.0, Zooming(zooms=(2.0,), local=local)))
+    session.add(Click((12, 12, 16)))
+    assert dice(session.mask_kji, own if local else own | other) > 0.8
+
+
+class ContraryNano(ThresholdNano):
+    """Gives every correction the opposite of the mask it met."""
+
+    def answer(self, features, prompt, memory=None, reads="both"):
+        made = super().answer(features, prompt, memory, reads)
+        return replace(made, logits=torch.where(prompt.mask > 0.5, -9.0, 9.0))
+
+
+@pytest.mark.parametrize("positive", [True, False])
+def test_a_positive_click_takes_nothing_away_and_a_negative_one_adds_nothing(positive):
+    volume, own, _ = two_pieces()
+    session = Session(volume, NanoSegmenter(ContraryNano(small_config(region=32)), "cpu"))
+    session.add(MaskPrompt.from_mask(own))
+    session.add(Click((12, 12, 10), positive))
+    after = session.mask_kji > 0
+    assert (after >= own).all() if positive else (after <= own).all()
+    assert not np.array_equal(after, own)
+
+
 # -- memory ------------------------------------------------------------------------------------------------------------
 
 
@@ -206,9 +242,13 @@ def test_attention_tells_how_much_each_memory_counted():
     session = Session(volume, segmenter)
     for point in (CENTRE, (9, 20, 40), (4, 40, 20)):
         session.add(Click(point))
-    weights = segmenter.attention(volume, session.prompts, session.mask_kji, session.memory.of_model("nano"))
+    asked, memory = session.prompts, session.memory.of_model("nano")
+    weights = segmenter.predict(volume, asked, session.mask_kji, memory).attention
     assert weights.shape == (3,) and weights.sum() == pytest.approx(1, abs=1e-4)
-    assert segmenter.attention(volume, session.prompts, session.mask_kji, None).shape == (0,)
+    foreign = Interaction(9, "nano", np.ones((2, 5)), np.ones((5, 4, 4, 4)))
+    among = segmenter.predict(volume, asked, session.mask_kji, (memory[0], foreign, *memory[1:])).attention
+    assert among.tolist() == pytest.approx([weights[0], 0, weights[1], weights[2]])
+    assert segmenter.predict(volume, asked, session.mask_kji, None).attention is None
 
 
 def test_a_memory_says_where_it_was_made_in_mm():
@@ -230,7 +270,7 @@ def test_memories_are_told_to_the_network_by_their_age_and_their_place_in_its_re
         return Interaction(number, "nano", sparse, dense)
 
     view = View(GRID, (10, 30, 40), 2.0, 32)  # centre at 25, 27, 28 mm, faces 32 mm from it
-    batch = memory_batch((entry(4, (25, 27, 28), 1), entry(7, (57, 27, 12), 2)), [view], small_config())
+    batch = memory_batch([entry(4, (25, 27, 28), 1), entry(7, (57, 27, 12), 2)], [view], small_config())
     assert batch.age.tolist() == [[2, 1]]
     assert batch.points[0, 0, 0].tolist() == pytest.approx([0, 0, 0], abs=1e-6)
     assert batch.points[0, 1, 1].tolist() == pytest.approx([1, 0, -0.5], abs=1e-6)
@@ -370,22 +410,47 @@ def test_a_device_that_does_not_exist_is_a_sentence():
 
 
 def test_the_card_is_hidden_and_cannot_be_built_while_its_weights_are_absent(tmp_path, monkeypatch):
+    build.cache_clear()
     monkeypatch.setattr(catalog, "_MODELS", tmp_path)
-    assert "nano" not in [card.name for card in catalog.installed()]
+    assert "nano" not in [card.name for card in catalog.installed()] and catalog.default() == "geodesic"
     with pytest.raises(ModelError, match="nano.safetensors"):
         build("nano")
 
 
 def test_with_its_weights_in_place_it_is_installed_and_built(tmp_path, monkeypatch):
     monkeypatch.setattr(catalog, "_MODELS", tmp_path)
+    build.cache_clear()
     nano_weights.save(tmp_path / "nano.safetensors", small_network())
-    assert "nano" in [card.name for card in catalog.installed()]
-    segmenter = build("nano", "cpu")
+    assert "nano" in [card.name for card in catalog.installed()] and catalog.default() == "nano"
+    segmenter = build(None, "cpu")
     assert isinstance(segmenter, Segmenter) and segmenter.card.name == "nano"
     session = Session(bright_object(), segmenter)
     session.add(Click(CENTRE))
     assert session.mask_kji[CENTRE] == 1
     build.cache_clear()
+
+
+def test_without_torch_the_model_to_start_with_is_geodesic(monkeypatch):
+    monkeypatch.setattr(catalog, "find_spec", lambda name: None if name == "torch" else object())
+    assert catalog.default() == "geodesic" and build().card.name == "geodesic"
+
+
+@pytest.mark.parametrize("reads", ["sparse", "dense"])
+def test_a_network_of_both_memories_can_read_one_of_them(reads):
+    volume = bright_object()
+    masks = []
+    for kinds in ("both", reads):
+        session = Session(volume, NanoSegmenter(small_network(), "cpu", reads=kinds))
+        for place in (CENTRE, (9, 20, 40), (5, 35, 30)):
+            session.add(Click(place))
+        masks.append(session.mask_kji.copy())
+        assert sum(share for _, share in session.leaned) == pytest.approx(1, abs=1e-4)
+    assert not np.array_equal(*masks)
+
+
+def test_a_kind_of_memory_that_does_not_exist_is_a_sentence():
+    with pytest.raises(ModelError, match="sparse, dense or both"):
+        build("nano", "cpu", "thick")
 
 
 def test_a_session_with_its_memory_is_saved_and_comes_back_to_go_on_alike():

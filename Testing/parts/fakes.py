@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from memseg.errors import ModelError
@@ -16,6 +18,7 @@ class BlockSegmenter:
     """Sets (positive) or clears (negative) the bounding block of the newest prompt, grown by `reach` voxels.
 
     Voxels of a block whose image value is below `threshold` stay as they were, so that the image matters too.
+    attention: from the numbers of the memories it was given to what it says of them; None: it cannot tell.
     """
 
     card = ModelCard(
@@ -27,10 +30,16 @@ class BlockSegmenter:
         source="",
     )
 
-    def __init__(self, reach: int = 2, threshold: float = -np.inf) -> None:
+    def __init__(
+        self,
+        reach: int = 2,
+        threshold: float = -np.inf,
+        attention: Callable[[np.ndarray], np.ndarray] | None = None,
+    ) -> None:
         self.reach = reach
         self.threshold = threshold
         self.fails = False
+        self.attention = attention
         self.recalled: list[tuple[int, ...] | None] = []
 
     def predict(
@@ -47,9 +56,16 @@ class BlockSegmenter:
         box = rasterize(newest.prompt, volume.grid)[0].grown(self.reach).clipped(volume.shape_kji)
         probability = mask_kji[box.slices].astype(np.float32)
         probability[volume.array_kji[box.slices] >= self.threshold] = float(newest.prompt.positive)
-        return Prediction(
-            box, probability, np.array([[newest.number, *box.start_kji]]), np.full((1, 2, 2, 2), newest.number)
-        )
+        sparse, dense = np.array([[newest.number, *box.start_kji]]), np.full((1, 2, 2, 2), newest.number)
+        attention = None
+        if memory and self.attention is not None:
+            attention = self.attention(np.array([entry.number for entry in memory], np.float32))
+        return Prediction(box, probability, sparse, dense, attention)
+
+
+def by_number(numbers: np.ndarray) -> np.ndarray:
+    """Attention in proportion to the numbers, so 1/4 and 3/4 to the memories 1 and 3."""
+    return numbers / numbers.sum()
 
 
 def turned_grid(

@@ -83,12 +83,14 @@ class ThresholdNano(Nano):
         self.encoded += len(image)
         return super().encode(image, condition)
 
-    def answer(self, features: Features, prompt: PromptBatch, memory: MemoryBatch | None = None) -> Answer:
+    def answer(
+        self, features: Features, prompt: PromptBatch, memory: MemoryBatch | None = None, reads: str = "both"
+    ) -> Answer:
         bright = unfolded(features.image)[:, :1] > 0
         cells = cell_centres(self.config.region)
         near = (cells[None] - prompt.points[:, :1]).norm(dim=-1).reshape(bright.shape) <= self.reach
         positive = (prompt.polarity[:, 0] > 0)[:, None, None, None, None]
         before = prompt.mask > 0.5
         after = torch.where(positive, before | (bright & near), before & ~near)
-        made = super().answer(features, prompt, memory)
+        made = super().answer(features, prompt, memory, reads)
         return replace(made, logits=torch.where(after, 9.0, -9.0))

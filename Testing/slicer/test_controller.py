@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 import slicer
-from fakes import BlockSegmenter, box_mask, turned_grid
+from fakes import BlockSegmenter, box_mask, by_number, turned_grid
 from scenes import editAsSlicerDoes, slicersMask, vtkMatrix
 from vtk.util.numpy_support import vtk_to_numpy
 
@@ -116,6 +116,22 @@ class TestPrompts:
         assert np.array_equal(maskOf(liver), block(A, B, C)) and len(ready.controller.state.prompts) == 3
         do(ready, "undo", "undo")
         assert ready.controller.state.memoryCount == 3
+
+    def test_the_state_tells_what_the_mask_leaned_on(self, ready, segmentationNode, volumeNode, liver, spleen, blocks):
+        blocks.attention = by_number
+        do(ready, Click(A), Click(B), "undo", Click(B), Click(C))
+        assert ready.controller.state.leaned == ((1, 0.25), (3, 0.75))
+        ready.controller.setSegment(segmentationNode, spleen)
+        assert ready.controller.state.leaned == ()
+        ready.controller.setSegment(segmentationNode, liver)
+        ready.controller.forget(1)
+        ready.finish()
+        assert ready.controller.state.leaned == ((3, 0.75),)
+        do(ready, "undo", "undo")
+        assert ready.controller.state.leaned == ((1, 1.0),)
+        editAsSlicerDoes(segmentationNode, liver, volumeNode, block(C))
+        do(ready, Text("words that the model does not take"))  # the edit enters before the words are refused
+        assert ready.controller.state.leaned == ()
 
     def test_other_segments_on_the_labelmap_keep_their_voxels(self, ready, segmentationNode, liver, spleen, maskOf):
         do(ready, Click(A))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from fakes import ellipsoid, turned_grid
 
-from memseg.evaluation.run import peer
+from memseg.evaluation.methods import peer
 from memseg.geometry import Grid
 from memseg.prompts import Click, Scribble
 from memseg.segmenters.base import Segmenter

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import slicer
-from fakes import box_mask, turned_grid
+from fakes import box_mask, by_number, turned_grid
 from scenes import editAsSlicerDoes, slicersMask
 
 from memseg.geometry import Box, Grid
@@ -92,6 +92,15 @@ class TestRoundTrips:
         for walk, mask in zip(walks, expected):
             assert np.array_equal(after(started, *walk), mask)
             reopen(slicerApp, started, tmp_path / name)
+
+    def test_what_the_mask_leaned_on_is_in_the_scene_too(self, slicerApp, started, blocks, tmp_path):
+        blocks.attention = by_number
+        after(started, Click(C))
+        started.controller.saveToScene()
+        save(slicerApp, tmp_path / "scene.mrb")
+        blocks.attention = None
+        reopen(slicerApp, started, tmp_path / "scene.mrb")
+        assert started.controller.state.leaned == ((1, 0.25), (3, 0.75))
 
     def test_a_fresh_program_finds_volume_segment_model_and_prompts(self, slicerApp, started, makeDesk, tmp_path):
         save(slicerApp, tmp_path / "scene.mrb")

@@ -11,6 +11,7 @@ import SimpleITK as sitk
 
 from memseg.errors import FileError
 from memseg.evaluation import dataset as datasets
+from memseg.evaluation.dataset import Selection
 
 
 def write_image(path: Path, array_kji: np.ndarray) -> None:
@@ -73,6 +74,21 @@ def test_subjects_are_split_once_and_for_all(folder):
     assert dataset.of_subjects("all") == dataset
     with pytest.raises(FileError, match="choose one of: validation, training, all"):
         dataset.of_subjects("test")
+
+
+def test_a_selection_takes_objects_at_even_distances(folder):
+    records = [entry(id=str(number), labels={"large": 1}) for number in range(5)]
+    (folder / "manifest.json").write_text(json.dumps(records))
+    dataset = datasets.read(folder)
+    assert [found.entry.identity for found in Selection(dataset, limit=3).objects()] == ["0", "2", "4"]
+    assert len(list(Selection(dataset).objects())) == len(list(Selection(dataset, limit=9).objects())) == 5
+
+
+def test_a_selection_of_nothing_is_a_sentence(folder):
+    with pytest.raises(FileError, match="ask for at least one object"):
+        Selection(datasets.read(folder), limit=0)
+    with pytest.raises(FileError, match="holds no validation subjects; ask for --subjects all"):
+        datasets.select(folder, "validation")
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from memseg.errors import PromptError
 from memseg.evaluation.metrics import area_under_clicks, clicks_until, dice, surface, surface_dice
-from memseg.evaluation.simulation import deepest_voxel, next_click
+from memseg.evaluation.simulation import Noise, deepest_voxel, next_click
+from memseg.geometry import Grid
 from memseg.prompts import Click
 
 ISOTROPIC = (1.0, 1.0, 1.0)
@@ -119,3 +121,52 @@ def test_errors_that_touch_at_a_corner_are_one():
 def test_where_nothing_is_wrong_there_is_no_click():
     truth = block((5, 5, 5), ((1, 1, 1), (3, 3, 3)))
     assert next_click(truth, truth, ISOTROPIC) is None
+
+
+GRID = Grid.from_spacing((40, 40, 40), (2.0, 0.5, 0.5))
+
+
+def test_without_noise_a_click_lies_where_it_was_meant():
+    assert Noise().disturbed(Click((3, 4, 5), False), GRID, "object/0") == Click((3, 4, 5), False)
+    assert str(Noise()) == ""
+
+
+def test_a_noisy_click_lies_that_many_millimetres_off_in_all_directions():
+    offsets = []
+    for number in range(200):
+        click = Noise(mm=8).disturbed(Click((20, 20, 20)), GRID, f"object/{number}")
+        assert click.positive
+        offsets.append(np.subtract(click.point_kji, 20) * GRID.spacing_kji_mm)
+    lengths = np.linalg.norm(offsets, axis=1)
+    assert np.abs(lengths - 8).max() <= np.linalg.norm((1.0, 0.25, 0.25))  # half a voxel along each axis
+    assert np.abs(np.mean(offsets, axis=0)).max() < 1.5  # a mean of 200 directions: 8 / sqrt(3 * 200) = 0.33
+
+
+def test_the_same_occasion_has_the_same_noise_and_another_seed_another():
+    click = Click((20, 20, 20))
+    once = Noise(mm=8).disturbed(click, GRID, "object/0")
+    assert Noise(mm=8, wrong=1).disturbed(click, GRID, "object/0") == Click(once.point_kji, False)
+    assert Noise(mm=8).disturbed(click, GRID, "object/1") != once
+    assert Noise(mm=8, seed=1).disturbed(click, GRID, "object/0") != once
+
+
+def test_a_noisy_click_stays_inside_the_volume():
+    for number in range(20):
+        point = Noise(mm=100).disturbed(Click((0, 39, 20)), GRID, str(number)).point_kji
+        assert all(0 <= index < 40 for index in point)
+
+
+def test_that_share_of_clicks_has_the_wrong_sign():
+    clicks = [Noise(wrong=0.1).disturbed(Click((1, 2, 3)), GRID, str(number)) for number in range(1000)]
+    assert {click.point_kji for click in clicks} == {(1, 2, 3)}
+    assert 70 <= sum(not click.positive for click in clicks) <= 130  # 100, give or take three deviations of 9.5
+
+
+def test_noise_says_what_it_is():
+    assert str(Noise(mm=5, wrong=0.1)) == "clicks 5 mm off, 10% of clicks with the wrong sign"
+
+
+@pytest.mark.parametrize("noise", [{"mm": -1}, {"mm": float("nan")}, {"wrong": 1.5}, {"wrong": -0.1}, {"seed": -1}])
+def test_noise_that_no_hand_makes_is_a_sentence(noise):
+    with pytest.raises(PromptError, match="give a"):
+        Noise(**noise)

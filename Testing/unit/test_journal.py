@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fakes import ellipsoid, ramp_volume, turned_grid
+from fakes import BlockSegmenter, by_number, ellipsoid, ramp_volume, turned_grid
 
 import memseg
 from memseg.errors import FileError, SessionError
@@ -67,6 +67,22 @@ def test_a_journal_begun_in_the_middle_of_a_session_holds_what_came_before(tmp_p
     assert np.array_equal(resumed.mask_kji, session.mask_kji) and resumed.mask_kji.any()
     resumed.undo()
     assert not resumed.mask_kji.any() and not resumed.can_undo
+
+
+def test_a_resumed_session_leans_on_what_it_leaned_on(tmp_path, monkeypatch):
+    segmenter = BlockSegmenter(attention=by_number)
+    monkeypatch.setattr("memseg.build.build", lambda name, device: segmenter)
+    session = Session(blob_volume(), segmenter)
+    for point in ((3, 3, 3), (8, 8, 8)):
+        session.add(Click(point))
+    session.keep_journal(Journal.begin(tmp_path / "j", session.volume, session.model, memory=True))
+    resumed = memseg.resume_session(tmp_path / "j", session.volume)
+    assert resumed.leaned == ((1, 1.0),)
+    session.undo()
+    session.add(Click((9, 9, 9)))
+    session.add(Click((5, 5, 5)))
+    resumed = memseg.resume_session(tmp_path / "j", session.volume)
+    assert resumed.leaned == ((1, 0.25), (3, 0.75))
 
 
 def test_a_line_cut_short_is_left_out_and_written_over(tmp_path):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from fakes import BlockSegmenter, box_mask, ramp_volume
+from fakes import BlockSegmenter, box_mask, by_number, ramp_volume
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from memseg.errors import ModelError, PromptError, SessionError
 from memseg.geometry import Box, Grid
 from memseg.prompts import BoxPrompt, Click, Lasso, MaskPrompt, Scribble, Text
-from memseg.session import Session
+from memseg.session import Session, State
 from memseg.volume import Volume
 
 SHAPE = (8, 9, 10)
@@ -27,7 +27,7 @@ prompts = st.one_of(clicks, clicks, masks, boxes, strokes)
 
 
 def session_with(*given_prompts, **options) -> Session:
-    session = Session(VOLUME, BlockSegmenter(), **options)
+    session = Session(VOLUME, BlockSegmenter(attention=by_number), **options)
     for prompt in given_prompts:
         session.add(prompt)
     return session
@@ -38,6 +38,7 @@ def everything(session: Session) -> tuple:
         session.mask_kji.tobytes(),
         tuple((entry.number, entry.prompt) for entry in session.prompts),
         tuple((entry.number, entry.sparse.tobytes()) for entry in session.memory),
+        session.leaned,
     )
 
 
@@ -107,11 +108,82 @@ def test_one_memory_can_be_forgotten_and_that_can_be_undone():
         session.forget(7)
 
 
+def test_a_mask_leans_on_the_memories_its_segmenter_attended_to():
+    session = session_with(Click((1, 1, 1)))
+    assert session.leaned == ()
+    session.add(Click((2, 2, 2)))
+    assert session.leaned == ((1, 1.0),)
+    session.undo()
+    session.add(Click((3, 3, 3)))
+    session.add(Click((4, 4, 4)))
+    assert session.leaned == ((1, 0.25), (3, 0.75))
+
+
+def test_what_a_mask_leaned_on_goes_and_comes_back_with_it():
+    session = session_with(Click((1, 1, 1)), Click((2, 2, 2)))
+    session.remove(0)
+    assert session.leaned == ()
+    for step in (session.undo, session.reset, session.undo):
+        step()
+    assert session.leaned == ((1, 1.0),)
+    session.add(MaskPrompt.from_mask(np.zeros(SHAPE)))
+    assert session.leaned == ()
+    session.undo()
+    assert session.leaned == ((1, 1.0),)
+    session.undo()
+    assert session.leaned == ()
+    session.redo()
+    assert session.leaned == ((1, 1.0),)
+
+
+def test_of_what_a_mask_leaned_on_only_what_is_still_remembered_is_told():
+    session = session_with(Click((1, 1, 1)), Click((2, 2, 2)), Click((3, 3, 3)), Click((4, 4, 4)))
+    session.remove(1)
+    assert session.leaned == ((1, 0.25), (3, 0.75))
+    session.forget(1)
+    assert session.leaned == ((3, 0.75),)
+    session.clear_memory()
+    assert session.leaned == ()
+    session.undo()
+    session.undo()
+    assert session.leaned == ((1, 0.25), (3, 0.75))
+
+
+def test_a_memory_evicted_by_the_newest_interaction_is_not_told():
+    session = session_with(Click((1, 1, 1)), capacity=1)
+    session.add(Click((2, 2, 2)))
+    assert session.memory.numbers == {2} and session.leaned == ()
+
+
+@pytest.mark.parametrize(
+    ("attention", "leaned"),
+    [
+        (None, ()),
+        (lambda numbers: np.ones(7, np.float32) / 7, ()),
+        (lambda numbers: numbers * np.nan, ()),
+        (lambda numbers: np.nextafter(numbers, 2), ((1, 1.0),)),
+        (lambda numbers: numbers - 1, ((1, 0.0),)),
+    ],
+    ids=["none", "of another length", "not a number", "a little above one", "zero"],
+)
+def test_attention_that_cannot_be_used_costs_no_mask(attention, leaned):
+    session = Session(VOLUME, BlockSegmenter(attention=attention))
+    session.add(Click((1, 1, 1)))
+    assert session.add(Click((4, 4, 4))).voxels_changed > 0 and session.leaned == leaned
+
+
+@pytest.mark.parametrize("leaned", [((2, 0.5),), ((1, 1.5),), ((1, -0.1),), ((1, np.nan),), ((1, 0.5), (1, 0.5))])
+def test_a_state_that_leans_on_what_is_not_there_or_by_no_share_cannot_be_built(leaned):
+    memory = session_with(Click((1, 1, 1))).memory
+    with pytest.raises(ValueError, match="once|share"):
+        State((), memory, leaned)
+
+
 def test_reset_empties_everything_and_can_be_undone():
     session = session_with(Click((4, 4, 4)), Click((1, 1, 1)))
     before = everything(session)
     session.reset()
-    assert session.mask_kji.sum() == 0 and session.prompts == () and len(session.memory) == 0
+    assert session.mask_kji.sum() == 0 and session.prompts == () and len(session.memory) == 0 and session.leaned == ()
     session.undo()
     assert everything(session) == before
 
@@ -259,11 +331,12 @@ class Walk(RuleBasedStateMachine):
 
     @rule()
     def save_and_load(self):
-        self.session = Session.from_bytes(self.session.to_bytes(), VOLUME, BlockSegmenter())
+        self.session = Session.from_bytes(self.session.to_bytes(), VOLUME, BlockSegmenter(attention=by_number))
 
     @invariant()
     def is_where_it_was(self):
         assert everything(self.session) == self.visited[self.at]
+        assert self.session.memory.numbers.issuperset(number for number, _ in self.session.leaned)
         assert self.session.can_undo == (self.at > 0)
         assert self.session.can_redo == (self.at < len(self.visited) - 1)
         outside = self.session.mask_kji.copy()

@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from fakes import BlockSegmenter, ramp_volume
+from fakes import BlockSegmenter, by_number, ramp_volume
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,7 +19,8 @@ VOLUME = ramp_volume()
 
 
 def worked_session() -> Session:
-    session = Session(VOLUME, BlockSegmenter())
+    """Three clicks, the last undone; the second leaned on the first."""
+    session = Session(VOLUME, BlockSegmenter(attention=by_number))
     for point in ((3, 3, 3), (8, 8, 8), (12, 12, 12)):
         session.add(Click(point))
     session.undo()
@@ -48,6 +49,25 @@ def test_the_next_click_after_loading_gives_what_it_would_have_given():
     assert np.array_equal(session.mask_kji, loaded.mask_kji)
     assert [entry.number for entry in loaded.memory] == [1, 2, 3, 4]
     assert loaded.memory.entries[3].dense.tobytes() == session.memory.entries[3].dense.tobytes()
+
+
+def test_what_the_masks_leaned_on_is_saved_with_every_step():
+    loaded = Session.from_bytes(SAVED, VOLUME, BlockSegmenter())
+    assert loaded.leaned == ((1, 1.0),)
+    loaded.undo()
+    assert loaded.leaned == ()
+    loaded.redo()
+    loaded.redo()
+    assert dict(loaded.leaned) == pytest.approx({1: 1 / 3, 2: 2 / 3})
+
+
+def test_a_file_from_before_that_was_saved_still_loads():
+    def forget_the_field(description, _arrays):
+        for state in description["states"]:
+            del state["leaned"]
+
+    loaded = Session.from_bytes(altered(forget_the_field), VOLUME, BlockSegmenter())
+    assert loaded.leaned == () and len(loaded.prompts) == 2
 
 
 def test_a_file_is_written_whole_and_read_back(tmp_path):
@@ -118,6 +138,20 @@ def set_to(*path):
         set_to("capacity", 0),
         set_to("interactions", 0, "sparse", "description"),
         set_to("states", 0, "memory", [0] * 500),
+        set_to("states", 1, "memory", [0, 0]),
+        set_to("prompts", 0, "number", float("inf")),
+        set_to("states", 0, "leaned", 7),
+        set_to("states", 0, "leaned", None),
+        set_to("states", 0, "leaned", [[1]]),
+        set_to("states", 0, "leaned", [[9, 0.5]]),
+        set_to("states", 0, "leaned", [[None, 0.5]]),
+        set_to("states", 0, "leaned", [[float("inf"), 0.5]]),
+        set_to("states", 0, "leaned", [[1, "much"]]),
+        set_to("states", 0, "leaned", [[1, 1.5]]),
+        set_to("states", 0, "leaned", [[1, -0.5]]),
+        set_to("states", 0, "leaned", [[1, float("nan")]]),
+        set_to("states", 0, "leaned", [[1, 10**400]]),
+        set_to("states", 0, "leaned", [[1, 0.5], [1, 0.5]]),
         lambda description, _: description.pop("undone"),
         lambda description, arrays: arrays.update({description["mask"]["bits"]: np.zeros(3, np.uint8)}),
         lambda description, arrays: arrays.update({description["mask"]["bits"]: np.zeros(3)}),

@@ -76,11 +76,48 @@ class Dataset:
         return sum(min(most, len(entry.labels)) for entry in self.entries)
 
 
+@dataclass(frozen=True)
+class Selection:
+    """The objects to evaluate: those of a data set's entries, at most `limit` of them, spread over the volumes.
+
+    subjects: what the entries were chosen by. Raises FileError where nothing would be left.
+    """
+
+    dataset: Dataset
+    subjects: str = "all"
+    limit: int | None = None
+    most_objects: int = MOST_OBJECTS
+
+    def __post_init__(self) -> None:
+        if self.limit is not None and self.limit < 1:
+            raise FileError("Nothing would be evaluated; ask for at least one object.")
+        if not self.dataset.entries:
+            raise FileError(f"The data set holds no {self.subjects} subjects; ask for --subjects all.")
+
+    def numbers(self) -> frozenset[int]:
+        """The places of the objects among the data set's: all, or `limit` at even distances."""
+        count = self.dataset.count(self.most_objects)
+        if self.limit is None or self.limit >= count:
+            return frozenset(range(count))
+        return frozenset(int(number) for number in np.linspace(0, count - 1, self.limit).round())
+
+    def objects(self) -> Iterator[LabelledObject]:
+        numbers = self.numbers()
+        for number, labelled in enumerate(self.dataset.objects(self.most_objects)):
+            if number in numbers:
+                yield labelled
+
+
 @lru_cache(maxsize=1)
 def validation_subjects() -> tuple[str, ...]:
     """The subjects no constant of the project is fitted on (split.json)."""
     record = json.loads(resources.files(__package__).joinpath("split.json").read_text(encoding="utf-8"))
     return tuple(record["validation"])
+
+
+def select(path: Path, subjects: str, limit: int | None = None, most_objects: int = MOST_OBJECTS) -> Selection:
+    """Objects of the data set in a folder. Raises FileError with what to do about it."""
+    return Selection(read(path).of_subjects(subjects), subjects, limit, most_objects)
 
 
 def is_validation(subject: str) -> bool:

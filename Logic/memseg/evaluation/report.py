@@ -1,23 +1,32 @@
-"""From scores to averages, a table and a file."""
+"""From scores to averages."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from rich.table import Column, Table
 
-from .. import __version__
-from ..files import replacing
 from .clicks import ObjectScores, Scores
 from .metrics import area_under_clicks, clicks_until
 
 TARGET = 0.85
-_SHOWN_CLICKS = (1, 3, 5, 10)
+AGES = 5  # of memory entries, counted one by one; older ones are one group
+
+
+@dataclass(frozen=True)
+class Share:
+    """What answers leaned on memory entries of one age: the mean share, and that of an even spread over all entries.
+
+    age: 1 for the entry of the click before, 2, 3 and so on; AGES + 1 for all older ones together. clicks: how many
+    answers had such an entry, beside at least one other.
+    """
+
+    age: int
+    mean: float
+    uniform: float
+    clicks: int
 
 
 @dataclass(frozen=True)
@@ -26,7 +35,7 @@ class Summary:
 
     dice, surface_dice: after each click. seconds: median and 95th percentile over all clicks of all objects.
     reached: part of the objects that reached 85 % Dice; clicks_to_target: the median number of clicks those needed,
-    None where none did. by_source: Dice after each click.
+    None where none did. by_source: Dice after each click. attention: over all clicks, empty where nothing is known.
     """
 
     method: str
@@ -40,6 +49,7 @@ class Summary:
     seconds_median: float
     seconds_95: float
     by_source: dict[str, tuple[float, ...]]
+    attention: tuple[Share, ...]
 
 
 def summarize(results: Sequence[ObjectScores]) -> tuple[Summary, ...]:
@@ -56,6 +66,22 @@ def over_sources(results: Sequence[ObjectScores], value: Callable[[ObjectScores]
         sources.setdefault(result.source, []).append(np.asarray(value(result), dtype=float))
     means = {source: np.mean(values, axis=0) for source, values in sources.items()}
     return np.mean(list(means.values()), axis=0), means
+
+
+def attention_by_age(answers: Sequence[Sequence[float]]) -> tuple[Share, ...]:
+    """From the shares of each answer's entries, newest first. Answers with a single entry tell nothing.
+
+    An age's mean is over the answers that had such an entry, so that the means need not sum to 1.
+    """
+    telling = [np.asarray(shares) for shares in answers if len(shares) > 1]
+    found = []
+    for age in range(1, AGES + 2):
+        places = slice(age - 1, age if age <= AGES else None)
+        pairs = [(shares[places].sum(), len(shares[places]) / len(shares)) for shares in telling if len(shares) >= age]
+        if pairs:
+            mean, uniform = np.mean(pairs, axis=0)
+            found.append(Share(age, float(mean), float(uniform), len(pairs)))
+    return tuple(found)
 
 
 def _summary(results: Sequence[ObjectScores], place: int) -> Summary:
@@ -82,54 +108,9 @@ def _summary(results: Sequence[ObjectScores], place: int) -> Summary:
         seconds_median=float(np.median(seconds)) if len(seconds) else 0.0,
         seconds_95=float(np.percentile(seconds, 95)) if len(seconds) else 0.0,
         by_source={source: _plain(values) for source, values in by_source.items()},
+        attention=attention_by_age([shares for result in results for shares in of(result).attention]),
     )
 
 
 def _plain(values: np.ndarray) -> tuple[float, ...]:
     return tuple(float(value) for value in np.atleast_1d(values))
-
-
-def tables_of(summaries: Sequence[Summary], title: str) -> tuple[Table, Table]:
-    """Averages over sources, a column for each method; and Dice source by source. Both fit 80 columns."""
-    clicks = [count for count in _SHOWN_CLICKS if count <= len(summaries[0].dice)]
-    overall = Table(title=title)
-    overall.add_column("averaged over sources")
-    for summary in summaries:
-        overall.add_column(summary.method, justify="right")
-    for count in clicks:
-        overall.add_row(_after("Dice", count), *[f"{each.dice[count - 1]:.3f}" for each in summaries])
-    for count in clicks:
-        overall.add_row(_after("NSD (2 mm)", count), *[f"{each.surface_dice[count - 1]:.3f}" for each in summaries])
-    overall.add_row("area under Dice", *[f"{each.area_dice:.3f}" for each in summaries])
-    overall.add_row("area under NSD", *[f"{each.area_surface_dice:.3f}" for each in summaries])
-    overall.add_row("objects that reach 85 % Dice", *[f"{each.reached:.0%}" for each in summaries])
-    overall.add_row(
-        "clicks those need, median",
-        *["-" if each.clicks_to_target is None else f"{each.clicks_to_target:g}" for each in summaries],
-    )
-    overall.add_row("seconds a click, median", *[f"{each.seconds_median:.3f}" for each in summaries])
-    overall.add_row("seconds a click, 95 %", *[f"{each.seconds_95:.3f}" for each in summaries])
-    by_source = Table(
-        "source", "method", *[Column(f"{count}", justify="right") for count in clicks], title="Dice after clicks"
-    )
-    for source in summaries[0].by_source:
-        for summary in summaries:
-            cells = [f"{summary.by_source[source][count - 1]:.2f}" for count in clicks]
-            by_source.add_row(source.removeprefix("github:"), summary.method, *cells)
-    return overall, by_source
-
-
-def _after(measure: str, count: int) -> str:
-    return f"{measure} after {count} click{'s' if count > 1 else ''}"
-
-
-def write_json(path: Path, options: dict[str, Any], results: Sequence[ObjectScores]) -> None:
-    """Options, averages and every object's scores; the file appears whole or not at all. Raises FileError."""
-    record = {
-        "memseg": __version__,
-        "options": options,
-        "summary": [asdict(summary) for summary in summarize(results)],
-        "objects": [asdict(result) for result in results],
-    }
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(record, indent=1), encoding="utf-8")

@@ -1,30 +1,32 @@
-"""`memseg evaluate clicks`: options in, progress and a table out. The command line only parses the options."""
+"""`memseg evaluate clicks`: options in, progress and tables out. The command line only parses the options."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from importlib.metadata import entry_points
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ..build import build
-from ..errors import FileError, ModelError
-from ..segmenters.base import Segmenter
+from .. import catalog
+from ..errors import FileError
 from . import dataset as datasets
-from .clicks import PROTOCOLS, ObjectScores, evaluate_clicks, spread
-from .report import Summary, summarize, tables_of, write_json
-
-PEER_GROUP = "memseg.peers"
+from .clicks import ObjectScores, Rules, evaluate_clicks
+from .dataset import Selection
+from .methods import Method, methods_of
+from .records import Record, machine, options_of
+from .report import Summary, summarize
+from .sheets import sheets_of
+from .simulation import Noise
 
 
 @dataclass(frozen=True)
 class Options:
     """What to evaluate.
 
-    peers: names of the entry-point group "memseg.peers", or of models. json: where to write, or None.
-    protocol: whose errors place the corrections, "own" (each method's) or "shared" (the model's, for all).
+    model, peers: as methods.py spells them. memory: whether those remember that do not say. json: where to write, or
+    None. protocol: whose errors place the corrections, "own" (each method's) or "shared" (the model's, for all).
     """
 
     dataset: Path
@@ -38,63 +40,60 @@ class Options:
     json: Path | None = None
     limit: int | None = None
     most_objects: int = datasets.MOST_OBJECTS
+    noise_mm: float = 0.0
+    wrong: float = 0.0
+    seed: int = 0
 
 
 def run(options: Options, console: Console) -> tuple[Summary, ...]:
-    """Evaluate, showing progress; print the table and write the file. Raises MemSegError; Ctrl-C writes nothing."""
-    if options.protocol not in PROTOCOLS:
-        raise ModelError(f"There is no '{options.protocol}' protocol for clicks; choose own or shared.")
-    if options.clicks < 1 or (options.limit is not None and options.limit < 1):
-        raise FileError("Nothing would be evaluated; ask for at least one click and one object.")
-    chosen = datasets.read(options.dataset).of_subjects(options.subjects)
-    if not chosen.entries:
-        raise FileError(f"The data set holds no {options.subjects} subjects; ask for --subjects all.")
-    if options.json is not None and not options.json.resolve().parent.is_dir():
-        raise FileError(f"The folder for {options.json.name} does not exist; create it first.")
-    segmenters = [build(options.model, options.device), *(peer(name) for name in options.peers)]
-    results: list[ObjectScores] = []
-    total = len(spread(chosen, options.most_objects, options.limit))
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("Objects", total=total)
-        for result in evaluate_clicks(
-            chosen,
-            segmenters,
-            options.clicks,
-            options.memory,
-            options.protocol,
-            options.most_objects,
-            options.limit,
-        ):
-            results.append(result)
-            progress.update(task, advance=1, description=f"{result.entry}, {result.name}")
-    if not results:
-        raise FileError("None of the objects chosen is large enough to evaluate; choose more of them.")
-    summaries = summarize(results)
-    for table in tables_of(summaries, title_of(options, results)):
-        console.print(table)
+    """Evaluate, showing progress; print the tables and write the file. Raises MemSegError; Ctrl-C writes nothing."""
+    rules = Rules(options.clicks, options.protocol, Noise(options.noise_mm, options.wrong, options.seed))
+    selection = datasets.select(options.dataset, options.subjects, options.limit, options.most_objects)
     if options.json is not None:
-        record = {**asdict(options), "dataset": options.dataset.name, "json": options.json.name}
-        write_json(options.json, record, results)
+        check_folder_of(options.json)
+    methods = methods_of((options.model or catalog.default(), *options.peers), options.device, options.memory)
+    with progress_of(console) as progress:
+        record = measured(selection, methods, rules, progress)
+    summaries = summarize(record.results)
+    memory = "" if options.memory else ", memory off"
+    console.print(title_of(record, options.subjects, rules) + memory, style="bold", markup=False)
+    for sheet in sheets_of(summaries):
+        console.print(sheet.table())
+    if (peak := record.machine["peak_memory_mb"]) is not None:
+        console.print(f"Peak memory of the whole process, all methods and the images included: {peak} MB")
+    if options.json is not None:
+        record.write(options.json)
     return summaries
 
 
-def title_of(options: Options, results: list[ObjectScores]) -> str:
-    sources = len({result.source for result in results})
-    whose = "each method's own clicks" if options.protocol == "own" else "the model's clicks for all"
-    memory = "memory on" if options.memory else "memory off"
-    return f"{len(results)} objects of {sources} sources, {options.subjects} subjects, {whose}, {memory}"
+def check_folder_of(path: Path) -> None:
+    """Raise FileError before any work where a file could not be written after it."""
+    if not path.resolve().parent.is_dir():
+        raise FileError(f"The folder for {path.name} does not exist; create it first.")
 
 
-def peer(name: str) -> Segmenter:
-    """A method to compare with: an installed peer of that name, or else a model. Raises ModelError."""
-    for entry in entry_points(group=PEER_GROUP):
-        if entry.name == name:
-            try:
-                return entry.load()()
-            except ImportError as error:
-                raise ModelError(
-                    f"The peer '{name}' needs Slicer's libraries; "
-                    "install them with: pip install 'memsegslicer[browser]'."
-                ) from error
-    return build(name)
+def progress_of(console: Console) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console, transient=True)
+
+
+def measured(
+    selection: Selection, methods: Sequence[Method], rules: Rules, progress: Progress, what: str = ""
+) -> Record:
+    """Play all objects. what: words before the object's name in the progress. Raises FileError where none is left."""
+    results: list[ObjectScores] = []
+    task = progress.add_task(what or "Objects", total=len(selection.numbers()))
+    for result in evaluate_clicks(selection, methods, rules):
+        results.append(result)
+        progress.update(task, advance=1, description=f"{what}{result.entry}, {result.name}")
+    progress.remove_task(task)
+    if not results:
+        raise FileError("None of the objects chosen is large enough to evaluate; choose more of them.")
+    return Record(options_of(selection, methods, rules), machine(), tuple(results))
+
+
+def title_of(record: Record, subjects: str, rules: Rules) -> str:
+    sources = len({result.source for result in record.results})
+    whose = "each method's own clicks" if rules.protocol == "own" else "the first method's clicks for all"
+    noise = f", {rules.noise}" if str(rules.noise) else ""
+    return f"{len(record.results)} objects of {sources} sources, {subjects} subjects, {whose}{noise}"

@@ -1,11 +1,16 @@
-"""The simulated user: where the next click goes (the protocol of the CVPR 2025 interactive segmentation challenge)."""
+"""The simulated user: where the next click goes (the protocol of the CVPR 2025 interactive segmentation challenge), and
+how a hurried hand misses it."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from zlib import crc32
 
 import numpy as np
 from scipy import ndimage
 
-from ..geometry import Box
+from ..errors import PromptError
+from ..geometry import Box, Grid, nearest_voxel
 from ..prompts import Click
 
 _NEIGHBOURS = np.ones((3, 3, 3), bool)  # 26-connected
@@ -45,3 +50,41 @@ def next_click(truth: np.ndarray, mask: np.ndarray, spacing_kji_mm: tuple[float,
     sizes[0] = 0
     point_kji = deepest_voxel(components == int(np.argmax(sizes)), spacing_kji_mm)
     return Click(point_kji, positive=bool(truth[point_kji]))
+
+
+@dataclass(frozen=True)
+class Noise:
+    """How a hand misses: each click lies `mm` off in a random direction, a `wrong` share of them has the wrong sign.
+
+    Raises PromptError for what no hand can do.
+    """
+
+    mm: float = 0.0
+    wrong: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.mm <= 1000:
+            raise PromptError(f"Clicks cannot lie {self.mm:g} mm off; give a length between 0 and 1000 mm.")
+        if not 0 <= self.wrong <= 1:
+            raise PromptError(f"{self.wrong:g} of the clicks cannot be wrong; give a share between 0 and 1.")
+        if self.seed < 0:
+            raise PromptError("The seed of the noise cannot be negative; give a whole number from 0 on.")
+
+    def disturbed(self, click: Click, grid: Grid, occasion: str) -> Click:
+        """The click made where this one was meant, kept inside the volume.
+
+        occasion: names the object and the number of the click. The same direction and the same luck for the same
+        occasion, whichever method is corrected there, however far off and however often wrong clicks are.
+        """
+        rng = np.random.default_rng((self.seed, crc32(occasion.encode())))
+        direction = rng.normal(size=3)
+        wrong = bool(rng.random() < self.wrong)
+        offset_vox = self.mm * direction / np.linalg.norm(direction) / grid.spacing_kji_mm
+        point_kji = np.clip(nearest_voxel(click.point_kji + offset_vox), 0, np.asarray(grid.shape_kji) - 1)
+        return Click(tuple(int(index) for index in point_kji), click.positive != wrong)
+
+    def __str__(self) -> str:
+        parts = [f"clicks {self.mm:g} mm off"] if self.mm else []
+        parts += [f"{self.wrong:.0%} of clicks with the wrong sign"] if self.wrong else []
+        return ", ".join(parts)

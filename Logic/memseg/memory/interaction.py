@@ -74,6 +74,10 @@ class InteractionMemory:
         return tuple(entry for entry in self.entries if entry.model == model)
 
     @property
+    def numbers(self) -> frozenset[int]:
+        return frozenset(entry.number for entry in self.entries)
+
+    @property
     def size_bytes(self) -> int:
         return sum(entry.size_bytes for entry in self.entries)
 

@@ -47,6 +47,15 @@ class MemoryConfig:
     def reads_dense(self) -> bool:
         return self.variant in ("dense", "both")
 
+    def narrowed(self, reads: str) -> MemoryConfig:
+        """Reading no other kind than these of what the variant reads: one of VARIANTS."""
+        if reads not in VARIANTS:
+            raise ValueError(f"What is read of a memory is one of {', '.join(VARIANTS)}.")
+        both = (self.reads_sparse and reads in ("sparse", "both"), self.reads_dense and reads in ("dense", "both"))
+        return replace(
+            self, variant={(True, True): "both", (True, False): "sparse", (False, True): "dense"}.get(both, "none")
+        )
+
 
 @dataclass(frozen=True)
 class MemoryBatch:
@@ -129,12 +138,18 @@ class MemoryAttention(nn.Module):
             nn.init.zeros_(last.weight)  # an untrained memory changes nothing
             nn.init.zeros_(last.bias)
 
-    def forward(self, image: Tensor, positions: Tensor, memory: MemoryBatch | None) -> tuple[Tensor, Tensor | None]:
+    def forward(
+        self, image: Tensor, positions: Tensor, memory: MemoryBatch | None, reads: str = "both"
+    ) -> tuple[Tensor, Tensor | None]:
         """image tokens (B, T, D) and their encoded positions (T, D) -> conditioned tokens, and (B, N) how much each
-        memory was looked at (sum 1 where there is one, 0 elsewhere). Without memory: the very same tokens, None."""
-        if memory is None or memory.count == 0 or self.config.variant == "none":
+        memory was looked at (sum 1 where there is one, 0 elsewhere). Without memory: the very same tokens, None.
+
+        reads: the kinds of memory to read, of those the variant reads.
+        """
+        config = self.config.narrowed(reads)
+        if memory is None or memory.count == 0 or config.variant == "none":
             return image, None
-        stacks = self._processed(self._stacks(memory))
+        stacks = self._processed(self._stacks(memory, config), config)
         all_of = Stack(*(torch.cat([getattr(stack, name) for stack in stacks], dim=1) for name in _STACKED))
         some = all_of.valid.any(dim=1)
         normed, queries = self.norm_memory(all_of.tokens), self.norm_image(image) + positions
@@ -142,18 +157,18 @@ class MemoryAttention(nn.Module):
         conditioned = image + looked
         conditioned = conditioned + self.forward_part(self.norm_forward(conditioned))
         conditioned = torch.where(some[:, None, None], conditioned, image)
-        return conditioned, self._by_entry(weights, memory) * some[:, None]
+        return conditioned, _by_entry(weights, memory, config) * some[:, None]
 
-    def _stacks(self, memory: MemoryBatch) -> list[Stack]:
-        """Point tokens (S = N * P) first, then dense ones (M = N * t^3), as far as the variant reads them."""
+    def _stacks(self, memory: MemoryBatch, config: MemoryConfig) -> list[Stack]:
+        """Point tokens (S = N * P) first, then dense ones (M = N * t^3), as far as they are read."""
         age = self.age(torch.stack([memory.age.log1p() / 4, (-memory.age / 4).exp()], dim=-1))
         age = age[:, :, None]  # (B, N, 1, D)
         stacks = []
-        if self.config.reads_sparse:
+        if config.reads_sparse:
             placed = (self.position(memory.points) + age).flatten(1, 2)
             valid = (memory.valid & memory.present[..., None]).flatten(1, 2)
             stacks.append(Stack(memory.sparse.flatten(1, 2), placed, valid))
-        if self.config.reads_dense:
+        if config.reads_dense:
             cells = cell_centres(memory.dense.shape[-1], memory.dense.device)
             places = memory.centre[:, :, None] + memory.scale[:, :, None, None] * cells  # (B, N, t^3, 3)
             placed = (self.position(places) + age).flatten(1, 2)
@@ -162,25 +177,26 @@ class MemoryAttention(nn.Module):
             stacks.append(Stack(tokens, placed, valid))
         return stacks
 
-    def _processed(self, stacks: list[Stack]) -> list[Stack]:
+    def _processed(self, stacks: list[Stack], config: MemoryConfig) -> list[Stack]:
         """After self-attention within each kind and cross-attention between the two."""
-        kinds = [self.sparse] * self.config.reads_sparse + [self.dense] * self.config.reads_dense
+        kinds = [self.sparse] * config.reads_sparse + [self.dense] * config.reads_dense
         done = []
         for blocks, stack in zip(kinds, stacks):
             tokens = stack.tokens
             for block in blocks:
                 tokens = block(tokens, stack.placed, stack.usable)
             done.append(replace(stack, tokens=tokens))
-        for crossing in self.cross:
+        for crossing in self.cross if len(done) == 2 else ():
             done = crossing(*done)
         return done
 
-    def _by_entry(self, weights: Tensor, memory: MemoryBatch) -> Tensor:
-        """(B, S + M) weights of tokens -> (B, N) of entries."""
-        entries, total = memory.count, 0
-        points = memory.points.shape[2] * entries if self.config.reads_sparse else 0
-        if points:
-            total = total + weights[:, :points].unflatten(1, (entries, -1)).sum(dim=2)
-        if self.config.reads_dense:
-            total = total + weights[:, points:].unflatten(1, (entries, -1)).sum(dim=2)
-        return total
+
+def _by_entry(weights: Tensor, memory: MemoryBatch, config: MemoryConfig) -> Tensor:
+    """(B, S + M) weights of tokens -> (B, N) of entries."""
+    entries, total = memory.count, 0
+    points = memory.points.shape[2] * entries if config.reads_sparse else 0
+    if points:
+        total = total + weights[:, :points].unflatten(1, (entries, -1)).sum(dim=2)
+    if config.reads_dense:
+        total = total + weights[:, points:].unflatten(1, (entries, -1)).sum(dim=2)
+    return total

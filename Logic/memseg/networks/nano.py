@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
+from .geodesics import CELL_CHANNELS, SAMPLE_CHANNELS, Seeds, evidence
 from .memory_attention import MemoryAttention, MemoryBatch, MemoryConfig
 from .parts import (
     Attention,
@@ -100,6 +101,11 @@ class Features:
         """The samples of these indices."""
         return Features(tuple(level[places] for level in self.levels), self.image[places])
 
+    def replaced(self, places: Tensor, others: Features) -> Features:
+        """The samples of these indices replaced by those of `others`, in order."""
+        levels = (level.index_copy(0, places, other) for level, other in zip(self.levels, others.levels))
+        return Features(tuple(levels), self.image.index_copy(0, places, others.image))
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -158,7 +164,8 @@ class PromptEncoder(nn.Module):
     def __init__(self, config: NanoConfig) -> None:
         super().__init__()
         self.edge, self.spread, width = config.region // 2, config.spread, config.width
-        channels = 2 + 2 + 4 + 8 + 1  # clicks, remembered points, areas, folded mask, whether there is a mask
+        # clicks, remembered points, areas, folded mask, whether there is a mask, geodesic evidence
+        channels = 2 + 2 + 4 + 8 + 1 + CELL_CHANNELS
         before = (channels, *config.widths[:2])
         self.enter = nn.ModuleList(
             [
@@ -173,14 +180,13 @@ class PromptEncoder(nn.Module):
             nn.Conv3d(width, width, cells, stride=cells, groups=width), nn.Conv3d(width, width, 1)
         )
 
-    def maps(self, prompt: PromptBatch, remembered: Tensor) -> list[Tensor]:
-        """remembered (B, 2, E^3) -> maps to add to the image's levels 0, 1, 2."""
+    def maps(self, prompt: PromptBatch, remembered: Tensor, geodesic: Tensor) -> list[Tensor]:
+        """remembered (B, 2, E^3), geodesic (B, 9, E^3) -> maps to add to the image's levels 0, 1, 2."""
         clicks = prompt.valid & (prompt.kinds == KINDS.index("click"))
         drawn = drawn_points(prompt.points, prompt.polarity * clicks, self.edge, self.spread)
         has_mask = prompt.has_mask[:, None, None, None, None]
-        inner = torch.cat(
-            [drawn, remembered, prompt.maps, folded(prompt.mask), has_mask.expand(-1, 1, *drawn.shape[2:])], dim=1
-        )
+        known = has_mask.expand(-1, 1, *drawn.shape[2:])
+        inner = torch.cat([drawn, remembered, prompt.maps, folded(prompt.mask), known, geodesic], dim=1)
         levels = []
         for enter in self.enter:
             inner = enter(inner)
@@ -218,6 +224,29 @@ class TwoWayLayer(nn.Module):
         return tokens, image
 
 
+class Quality(nn.Module):
+    """The logit of the Dice an answer can expect, from what lies inside it, what lies round it, its size, how much of
+    it the region's faces cut off, and how sure it is."""
+
+    def __init__(self, width: int, channels: int) -> None:
+        super().__init__()
+        self.judge = nn.Sequential(nn.Linear(width + 2 * channels + 3, width), nn.GELU(), nn.Linear(width, 1))
+
+    def forward(self, token: Tensor, maps: Tensor, logits: Tensor) -> Tensor:
+        """token (B, D), maps (B, C, E^3), logits (B, 1, (2E)^3), which are judged and not changed -> (B,)."""
+        inside = functional.avg_pool3d(logits.detach().float().sigmoid(), 2)
+        around = functional.max_pool3d(inside, 5, stride=1, padding=2) - inside
+        maps = maps.float()
+        pooled = [
+            (maps * where).flatten(2).sum(dim=2) / (where.flatten(2).sum(dim=2) + 1) for where in (inside, around)
+        ]
+        size = inside.flatten(1).sum(dim=1) + 1
+        faces = sum(inside.select(axis, end).flatten(1).sum(dim=1) for axis in (2, 3, 4) for end in (0, -1))
+        unsure = (inside * (1 - inside)).flatten(1).sum(dim=1)
+        plain = [size.log() / 4 - 1, (faces + 1).log() / 3, unsure / size * 4]
+        return self.judge(torch.cat([token.float(), *pooled, torch.stack(plain, dim=1)], dim=1))[:, 0].float()
+
+
 class Decoder(nn.Module):
     """Conditioned image tokens and prompt tokens -> logits and expected quality."""
 
@@ -234,8 +263,8 @@ class Decoder(nn.Module):
             ]
         )
         self.weigh = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, fine))
-        self.quality = nn.Sequential(nn.Linear(width, width // 2), nn.GELU(), nn.Linear(width // 2, 1))
-        self.head = Convolved(fine + 8 * (IMAGE_CHANNELS + 1), fine, config.groups)
+        self.quality = Quality(width, fine + CELL_CHANNELS)
+        self.head = Convolved(fine + 8 * (IMAGE_CHANNELS + 1 + SAMPLE_CHANNELS), fine, config.groups)
         self.detail = nn.Conv3d(fine, 8, 1)  # one logit for each of the 2^3 samples of a cell
 
     def forward(
@@ -246,10 +275,11 @@ class Decoder(nn.Module):
         tokens: Tensor,
         positions: tuple[Tensor, Tensor],
         valid: Tensor,
-        mask: Tensor,
+        detail: Tensor,
+        geodesic: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """image (B, V, D), tokens (B, P, D), their positions, valid (B, P), mask (B, 1, region^3) -> logits, coarse,
-        quality as Answer has them."""
+        """image (B, V, D), tokens (B, P, D), their positions, valid (B, P), detail (B, 16, E^3), folded mask and
+        unlikeness, geodesic (B, 9, E^3) -> logits, coarse, quality as Answer has them."""
         batch, edge = len(image), features.levels[2].shape[-1]
         at_tokens, at_image = positions
         own = self.own.to(tokens.dtype).expand(batch, -1, -1)
@@ -262,10 +292,10 @@ class Decoder(nn.Module):
             risen = functional.interpolate(up(inner), scale_factor=2, mode="nearest")
             inner = blocks(risen + features.levels[level] + maps[level])
         coarse = torch.einsum("bckji,bc->bkji", inner, self.weigh(tokens[:, 0]))[:, None]
-        joined = torch.cat([inner, features.image, folded(mask)], dim=1)
-        detail = unfolded(self.detail(self.head(joined)))
+        fine = unfolded(self.detail(self.head(torch.cat([inner, features.image, detail], dim=1))))
         risen = functional.interpolate(coarse.float(), scale_factor=2, mode="trilinear", align_corners=False)
-        return risen + detail.float(), coarse.float(), self.quality(tokens[:, 1])[:, 0].float()
+        logits = risen + fine.float()
+        return logits, coarse.float(), self.quality(tokens[:, 1], torch.cat([inner, geodesic], dim=1), logits)
 
 
 class Nano(nn.Module):
@@ -284,27 +314,51 @@ class Nano(nn.Module):
         """image (B, 2, region^3), condition (B, 4)."""
         return self.encoder(image, condition)
 
-    def answer(self, features: Features, prompt: PromptBatch, memory: MemoryBatch | None = None) -> Answer:
-        """Without memory, or with one of no entries, exactly what the network without memory attention answers."""
-        maps = self.prompts.maps(prompt, self._redrawn(prompt, memory))
+    def answer(
+        self, features: Features, prompt: PromptBatch, memory: MemoryBatch | None = None, reads: str = "both"
+    ) -> Answer:
+        """Without memory, or with one of no entries, exactly what the network without memory attention answers. reads:
+        the kinds of memory to read, of those the variant reads."""
+        drawn = memory if self._redraws(memory, reads) else None
+        cells, samples = evidence(features.image, prompt.mask, self._seeds(prompt, drawn))
+        maps = self.prompts.maps(prompt, self._redrawn(prompt, drawn), cells)
         fused = features.levels[2] + maps[2]
         edge = fused.shape[-1]
         at_image = self.position(cell_centres(edge, fused.device))
-        image, attention = self.memory(tokens_of(fused), at_image, memory)
+        image, attention = self.memory(tokens_of(fused), at_image, memory, reads)
         sparse = self.prompts.tokens(prompt, features)
         positions = (self.position(prompt.points), at_image)
-        logits, coarse, quality = self.decoder(features, maps, image, sparse, positions, prompt.valid, prompt.mask)
+        detail = torch.cat([folded(prompt.mask), samples], dim=1)
+        logits, coarse, quality = self.decoder(features, maps, image, sparse, positions, prompt.valid, detail, cells)
         return Answer(logits, coarse, quality, sparse.float(), self.prompts.dense(fused).float(), attention)
 
     def _redrawn(self, prompt: PromptBatch, memory: MemoryBatch | None) -> Tensor:
         """(B, 2, E^3): remembered points, positive and negative, fading with age; zero without memory."""
-        settings = self.config.memory
         edge = self.config.region // 2
-        if memory is None or memory.count == 0 or not (settings.redraw and settings.reads_sparse):
+        if memory is None:
             return prompt.maps.new_zeros((len(prompt.maps), 2, edge, edge, edge))
-        strength = (memory.valid & memory.present[..., None]) * settings.fade ** memory.age[..., None]
+        strength = (memory.valid & memory.present[..., None]) * self.config.memory.fade ** memory.age[..., None]
         weights = (memory.polarity * strength).flatten(1, 2)
         return drawn_points(memory.points.flatten(1, 2), weights, edge, self.config.spread)
+
+    def _redraws(self, memory: MemoryBatch | None, reads: str) -> bool:
+        settings = self.config.memory.narrowed(reads)
+        return memory is not None and memory.count > 0 and settings.redraw and settings.reads_sparse
+
+    def _seeds(self, prompt: PromptBatch, memory: MemoryBatch | None) -> Seeds:
+        """The newest prompt's points, a box's middle for its corners, and those remembered."""
+        boxed = (prompt.kinds[:, 0] == KINDS.index("box_low"))[:, None]
+        middle = (prompt.points[:, 0] + prompt.points[:, 1]) / 2
+        points = torch.cat([torch.where(boxed, middle, prompt.points[:, 0])[:, None], prompt.points[:, 1:]], dim=1)
+        first = torch.arange(points.shape[1], device=points.device) == 0
+        side = prompt.polarity * (prompt.valid & (first | ~boxed))
+        newest = torch.ones_like(prompt.valid)
+        if memory is not None:
+            points = torch.cat([points, memory.points.flatten(1, 2)], dim=1)
+            earlier = (memory.polarity * (memory.valid & memory.present[..., None])).flatten(1, 2)
+            side = torch.cat([side, earlier], dim=1)
+            newest = torch.cat([newest, torch.zeros_like(earlier, dtype=torch.bool)], dim=1)
+        return Seeds(points, side, newest, prompt.maps[:, :2])
 
 
 def drawn_points(points: Tensor, weights: Tensor, edge: int, spread: float) -> Tensor:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from scipy import ndimage
 
 from .. import catalog
 from ..geometry import AXES, Box
@@ -26,17 +27,19 @@ from ..volume import Volume
 from . import nano_weights
 from .base import Numbered, Prediction
 from .nano_engine import Engine, Seen
-from .nano_tensors import embeddings
+from .nano_tensors import covered_voxels, embeddings
 from .nano_view import View, extent_of_mask
 
 _SLAB_VOXELS = 2_000_000
+_AROUND = np.ones((3, 3, 3), bool)
 
 
 @dataclass(frozen=True)
 class Zooming:
     """zooms: sample spacings tried for a first click, over the volume's finest. fills: parts of the view's edge that a
     first stroke, or a box, may fill. room: edge of a correction's view over the object's. widenings: at most so many,
-    each by `wider`. cut_off: samples on a face that call for one. finest: sample spacing over the volume's finest."""
+    each by `wider`. cut_off: samples on a face that call for one. finest: sample spacing over the volume's finest.
+    local: a stroke changes only what is connected to it."""
 
     zooms: tuple[float, ...] = (1.0, 2.0, 4.0)
     stroke_fills: tuple[float, ...] = (0.5, 0.25)
@@ -47,6 +50,7 @@ class Zooming:
     cut_off: int = 12
     finest: float = 0.75
     refines: bool = True
+    local: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,15 +64,18 @@ class _Patch:
 class NanoSegmenter:
     """See the module."""
 
-    def __init__(self, network: Nano, device: str = "auto", zooming: Zooming | None = None) -> None:
+    def __init__(
+        self, network: Nano, device: str = "auto", zooming: Zooming | None = None, reads: str = "both"
+    ) -> None:
         self.card = catalog.card("nano")
-        self._engine = Engine(network, device)
+        self._engine = Engine(network, device, reads)
         self._zooming = zooming or Zooming()
 
     @classmethod
-    def from_file(cls, path: Path, device: str = "auto") -> NanoSegmenter:
-        """Raises ModelError for weights that are missing, damaged, or of another model."""
-        return cls(nano_weights.load(path), device)
+    def from_file(cls, path: Path, device: str = "auto", reads: str = "both") -> NanoSegmenter:
+        """reads: the kinds of memory to read. Raises ModelError for weights that are missing, damaged, or of another
+        model."""
+        return cls(nano_weights.load(path), device, reads=reads)
 
     def predict(
         self,
@@ -77,38 +84,16 @@ class NanoSegmenter:
         mask_kji: np.ndarray,
         memory: tuple[Interaction, ...] | None,
     ) -> Prediction:
-        prediction, _ = self._predicted(volume, prompts, mask_kji, memory)
-        return prediction
-
-    def attention(
-        self,
-        volume: Volume,
-        prompts: tuple[Numbered, ...],
-        mask_kji: np.ndarray,
-        memory: tuple[Interaction, ...] | None,
-    ) -> np.ndarray:
-        """(N,) how much the answer to these arguments leaned on each entry of the memory, sum 1; empty without one."""
-        _, seen = self._predicted(volume, prompts, mask_kji, memory)
-        weights = seen.answer.attention
-        return np.zeros(0, np.float32) if weights is None else weights[seen.place].float().cpu().numpy()
-
-    def _predicted(
-        self,
-        volume: Volume,
-        prompts: tuple[Numbered, ...],
-        mask_kji: np.ndarray,
-        memory: tuple[Interaction, ...] | None,
-    ) -> tuple[Prediction, Seen]:
         newest = prompts[-1].prompt
         extent = _extent(mask_kji, volume, prompts)
         views = self._first_views(volume, newest) if extent.is_empty else [self._correcting(volume, newest, extent)]
-        seen, before = self._widened(volume, newest, views, mask_kji, memory)
-        patch = _pasted(seen, before, mask_kji, _anchor(newest, volume))
+        seen, before, changed = self._widened(volume, newest, views, mask_kji, memory)
+        patch = _pasted(seen, before, changed, mask_kji, _anchor(newest, volume))
         patch = self._refined(volume, newest, mask_kji, memory, seen, patch)
         patch = _grown(patch, mask_kji, _cleared_by(newest, extent))
         honour(patch.probability, patch.box, _standing(prompts), volume)
         kept = embeddings(seen.answer, seen.place, newest, volume, seen.view)
-        return Prediction(patch.box, patch.probability, *kept), seen
+        return Prediction(patch.box, patch.probability, *kept, attention=attention_of(seen, memory))
 
     # -- where to look -------------------------------------------------------------------------------------------
 
@@ -158,9 +143,9 @@ class NanoSegmenter:
         views: list[View],
         mask_kji: np.ndarray,
         memory: tuple[Interaction, ...] | None,
-    ) -> tuple[Seen, np.ndarray]:
-        """The most promising of the views' answers, from wider views while the border cuts off what changed; and the
-        mask it met, (edge, edge, edge) 0 to 1."""
+    ) -> tuple[Seen, np.ndarray, np.ndarray]:
+        """The most promising of the views' answers, from wider views while the border cuts off what changed; the mask
+        it met, (edge, edge, edge) 0 to 1; and bool, which samples it changed."""
         for widening in range(self._zooming.widenings + 1):
             masks = [view.sample(mask_kji) for view in views]
             answers = self._engine.answers(volume, prompt, views, masks, memory)
@@ -168,12 +153,14 @@ class NanoSegmenter:
             best = int(np.argmax(scores))
             seen, before = answers[best], masks[best]
             changed = ((seen.logits > 0) != (before > 0.5)) & seen.view.inside
+            if self._zooming.local:
+                changed = _at_the_prompt(changed, before > 0.5, prompt, volume, seen.view)
             larger = self._allowed(volume, seen.view.spacing_mm * self._zooming.wider)
             enough = seen.view.border_samples(changed) < self._zooming.cut_off
             if enough or widening == self._zooming.widenings or larger <= seen.view.spacing_mm:
                 break
             views = [replace(seen.view, spacing_mm=larger)]
-        return seen, before
+        return seen, before, changed
 
     def _refined(
         self,
@@ -202,11 +189,27 @@ class NanoSegmenter:
         current[patch.box.relative_to(around).slices] = patch.probability > 0.5
         met = view.sample(current, around.start_kji)
         again = self._engine.answers(volume, prompt, [view], [met], memory)[0]
-        fine = _pasted(again, met, current, _voxel_of(view.box), around)
+        again_changed = ((again.logits > 0) != (met > 0.5)) & view.inside
+        if self._zooming.local:
+            differs = current != (mask_kji[around.slices] > 0)
+            reach = int(np.ceil(seen.view.spacing_mm / view.spacing_mm)) + 1
+            near = ndimage.binary_dilation(view.sample(differs, around.start_kji) > 0, _AROUND, iterations=reach)
+            again_changed &= near
+        fine = _pasted(again, met, again_changed, current, _voxel_of(view.box), around)
         current[patch.box.relative_to(around).slices] = patch.probability
         current[fine.box.relative_to(around).slices] = fine.probability
         box = patch.box.union(fine.box)
         return _Patch(box, np.ascontiguousarray(current[box.relative_to(around).slices]))
+
+
+def attention_of(seen: Seen, memory: tuple[Interaction, ...] | None) -> np.ndarray | None:
+    """(N,) how much an answer leaned on each entry; 0 for one the network cannot read."""
+    weights = seen.answer.attention
+    if weights is None or not memory:
+        return None
+    spread = np.zeros(len(memory), np.float32)
+    spread[seen.read] = weights[seen.place].float().cpu().numpy()
+    return spread
 
 
 def place_of(prompt: Prompt, volume: Volume) -> Box:
@@ -261,14 +264,35 @@ def _extent(mask_kji: np.ndarray, volume: Volume, prompts: tuple[Numbered, ...])
     return extent_of_mask(mask_kji, near, margin)
 
 
-def _pasted(seen: Seen, before: np.ndarray, mask_kji: np.ndarray, place: Box, frame: Box | None = None) -> _Patch:
+def _at_the_prompt(changed: np.ndarray, before: np.ndarray, prompt: Prompt, volume: Volume, view: View) -> np.ndarray:
+    """The part of a change, bool (edge, edge, edge), that a stroke may bring about: a positive one takes nothing away,
+    a negative one adds nothing, and only the 26-connected parts count that come within two samples of it. So a
+    correction acts where it is made, and what was agreed elsewhere stays. A box may change everything."""
+    if isinstance(prompt, BoxPrompt):
+        return changed
+    changed = changed & (before != prompt.positive)
+    parts, count = ndimage.label(changed, structure=_AROUND)
+    if count == 0:
+        return changed
+    voxels = covered_voxels(prompt, volume)
+    places = np.floor((voxels - view.first_kji) / view.step_kji + 0.5).astype(int)
+    places = places[((places >= 0) & (places < view.edge)).all(axis=1)]
+    near = np.zeros(changed.shape, bool)
+    near[tuple(places.T)] = True
+    touched = np.unique(parts[ndimage.binary_dilation(near, _AROUND, iterations=2)])
+    return np.isin(parts, touched[touched > 0])
+
+
+def _pasted(
+    seen: Seen, before: np.ndarray, changed: np.ndarray, mask_kji: np.ndarray, place: Box, frame: Box | None = None
+) -> _Patch:
     """The answer on the voxels it changed (and the prompt's); the others as they were, to the voxel.
 
-    before: the mask as the view samples it. frame: the box of the volume that mask_kji covers; None for all of it.
+    before: the mask as the view samples it. changed: bool, the samples to take from the answer. frame: the box of the
+    volume that mask_kji covers; None for all of it.
     """
     view = seen.view
-    probability = 1 / (1 + np.exp(-np.clip(seen.logits, -30, 30)))
-    changed = ((probability > 0.5) != (before > 0.5)) & view.inside
+    probability = np.where(changed, 1 / (1 + np.exp(-np.clip(seen.logits, -30, 30))), before)
     box = view.native_box(changed).union(place.intersection(view.box))
     if box.is_empty:
         box = place

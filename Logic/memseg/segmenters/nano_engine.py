@@ -20,7 +20,7 @@ from ..networks.memory_attention import MemoryBatch
 from ..networks.nano import Answer, Features, Nano, PromptBatch
 from ..prompts import Prompt
 from ..volume import Volume
-from .nano_tensors import memory_batch, prompt_batch
+from .nano_tensors import fits, memory_batch, prompt_batch
 from .nano_view import View
 
 log = logging.getLogger(__name__)
@@ -32,13 +32,15 @@ Batch = TypeVar("Batch", PromptBatch, MemoryBatch)
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """An answer for one of several views: logits (edge, edge, edge) float32 and the expected Dice, 0 to 1."""
+    """An answer for one of several views: logits (edge, edge, edge) float32 and the expected Dice, 0 to 1. read: which
+    of the memory's entries, by place, the network could read."""
 
     view: View
     logits: np.ndarray
     quality: float
     answer: Answer
     place: int
+    read: list[int]
 
 
 class _OfVolume:
@@ -55,12 +57,12 @@ class _OfVolume:
 
 
 class Engine:
-    """Not for several threads at once; what it keeps never changes an answer."""
+    """Not for several threads at once; what it keeps never changes an answer. reads: the kinds of memory to read."""
 
-    def __init__(self, network: Nano, device: str = "auto") -> None:
+    def __init__(self, network: Nano, device: str = "auto", reads: str = "both") -> None:
         torch.set_flush_denormal(True)
         self.network = network.eval().requires_grad_(False)
-        self.device = chosen_device(device)
+        self.device, self.reads = chosen_device(device), reads
         self._kept: WeakKeyDictionary[Volume, _OfVolume] = WeakKeyDictionary()
         self._to(self.device)
 
@@ -75,19 +77,22 @@ class Engine:
         """The network's answer in each view, all in one batch."""
         config = self.network.config
         prompts = prompt_batch(prompt, volume, views, masks, config)
-        remembered = memory_batch(memory, views, config) if memory else None
-        return self._on_device(lambda: self._answered(volume, views, prompts, remembered))
+        read = [place for place, entry in enumerate(memory or ()) if fits(entry, config)]
+        remembered = memory_batch([memory[place] for place in read], views, config) if read else None
+        return self._on_device(lambda: self._answered(volume, views, prompts, remembered, read))
 
     def _answered(
-        self, volume: Volume, views: list[View], prompts: PromptBatch, memory: MemoryBatch | None
+        self, volume: Volume, views: list[View], prompts: PromptBatch, memory: MemoryBatch | None, read: list[int]
     ) -> list[Seen]:
         with torch.inference_mode(), self._precision():
             features = self._features(volume, views)
             moved = None if memory is None else _moved(memory, self.device)
-            answer = self.network.answer(features, _moved(prompts, self.device), moved)
+            answer = self.network.answer(features, _moved(prompts, self.device), moved, self.reads)
             logits = answer.logits[:, 0].float().cpu().numpy()
             quality = answer.quality.sigmoid().cpu().numpy()
-        return [Seen(view, logits[place], float(quality[place]), answer, place) for place, view in enumerate(views)]
+        return [
+            Seen(view, logits[place], float(quality[place]), answer, place, read) for place, view in enumerate(views)
+        ]
 
     def _features(self, volume: Volume, views: list[View]) -> Features:
         if volume not in self._kept:

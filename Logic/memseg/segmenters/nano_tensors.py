@@ -125,11 +125,8 @@ def fits(entry: Interaction, config: NanoConfig) -> bool:
     )
 
 
-def memory_batch(memory: tuple[Interaction, ...], views: list[View], config: NanoConfig) -> MemoryBatch | None:
-    """The entries, oldest first, as each view sees them; None where there is none that fits."""
-    entries = [entry for entry in memory if fits(entry, config)]
-    if not entries:
-        return None
+def memory_batch(entries: list[Interaction], views: list[View], config: NanoConfig) -> MemoryBatch:
+    """The entries, at least one and all of them fit, oldest first, as each view sees them."""
     count, width = len(entries), config.width
     most = max(len(entry.sparse) for entry in entries)  # 1 after clicks alone, which is four times less to attend to
     rows = np.zeros((count, most, width + PLACE), np.float32)

@@ -8,9 +8,9 @@ import torch
 from torch import Generator, Tensor
 
 from ..networks.memory_attention import MemoryBatch
-from ..networks.nano import Answer, Nano
-from .chance import happens, number, uniform
-from .interactions import Gesture, Habits, gesture, rendered
+from ..networks.nano import Answer, Features, Nano
+from .chance import happens, number, uniform, whole
+from .interactions import BOX, Gesture, Habits, gesture, rendered
 from .losses import answer_loss, dice
 from .scenes import Scenes, Window, extent, looked_at, read, written
 
@@ -18,12 +18,13 @@ from .scenes import Scenes, Window, extent, looked_at, read, written
 @dataclass(frozen=True)
 class Course:
     """How episodes run. rounds: prompts. moves: chance a round looks at another region. forgets: share of samples
-    without memory. autocast: convolutions in bfloat16."""
+    without memory. narrow: chance that an episode reads one kind of memory only. autocast: convolutions in bfloat16."""
 
     rounds: int = 4
     habits: Habits = field(default_factory=Habits)
     moves: float = 0.3
     forgets: float = 0.2
+    narrow: float = 0.2
     autocast: bool = False
 
 
@@ -54,23 +55,47 @@ def play(network: Nano, scenes: Scenes, source: Generator, course: Course) -> Ou
     mask = torch.zeros_like(inside)
     keeps = ~happens(source, len(scenes), course.forgets)
     memory: list[Remembered] = []
-    losses, reached, window = [], [], None
+    reads = "both"
+    if number(source, 0, 1) < course.narrow:
+        reads = ("sparse", "dense")[int(whole(source, (1,), 2))]
+    losses, reached, window, features = [], [], None, None
     for turn in range(course.rounds):
         with torch.no_grad():
             made = gesture(source, target, mask > 0.5, course.habits, turn == 0, points)
             moved = window is None or number(source, 0, 1) < course.moves
-            window = chosen_window(source, scenes, made, region) if moved else reaching(window, made)
+            before, window = window, chosen_window(source, scenes, made, region) if moved else reaching(window, made)
             picture, condition, wanted, counted = looked_at(scenes, window, region)
             prompt = rendered(made, window, read(mask, window.places(region)), region)
         with torch.autocast(picture.device.type, torch.bfloat16, enabled=course.autocast):
-            features = network.encode(picture, condition)
-            answer = network.answer(features, prompt, recalled(memory, window, keeps))
+            features = encoded(network, picture, condition, features, before, window)
+            answer = network.answer(features, prompt, recalled(memory, window, keeps), reads)
         with torch.no_grad():
-            mask = written(answer.logits.sigmoid(), window, mask, inside)
+            mask = settled(made, mask, written(answer.logits.sigmoid(), window, mask, inside))
             reached.append(dice(mask, target.float()))
         losses.append(answer_loss(answer, wanted, counted, reached[-1]))
         memory.append(kept(made, answer, window))
     return Outcome(torch.stack(losses).mean(), torch.stack(reached))
+
+
+def encoded(
+    network: Nano, picture: Tensor, condition: Tensor, features: Features | None, before: Window | None, window: Window
+) -> Features:
+    """The region's features; those there are where the window is still the same, as in use."""
+    if features is None or before is None:
+        return network.encode(picture, condition)
+    moved = torch.nonzero((before.centre != window.centre).any(dim=1) | (before.scale != window.scale))[:, 0]
+    if len(moved) == 0:
+        return features
+    fresh = network.encode(picture[moved], condition[moved])
+    return features.replaced(moved, fresh) if len(moved) < len(picture) else fresh
+
+
+def settled(made: Gesture, before: Tensor, after: Tensor) -> Tensor:
+    """(B, 1, S^3): as in use, a positive stroke takes nothing away and a negative one adds nothing; a box does both."""
+    shape = (-1, 1, 1, 1, 1)
+    positive, boxed = made.positive.reshape(shape), (made.kind == BOX).reshape(shape)
+    stroked = torch.where(positive, torch.maximum(before, after), torch.minimum(before, after))
+    return torch.where(boxed, after, stroked)
 
 
 def kept(made: Gesture, answer: Answer, window: Window) -> Remembered:
@@ -97,11 +122,11 @@ def recalled(memory: list[Remembered], window: Window, keeps: Tensor) -> MemoryB
 
 
 def chosen_window(source: Generator, scenes: Scenes, made: Gesture, region: int) -> Window:
-    """A window that holds the gesture and in which the object fills between an eighth and all of the edge, or more."""
+    """A window that holds the gesture and in which the object fills a twelfth of the edge, or lies wholly round it."""
     batch = len(scenes)
     low, high = extent(scenes.target)
     half = (high - low).amax(dim=1) / 2
-    fill = 0.12 * 10.0 ** uniform(source, (batch,))  # 0.12 to 1.2, evenly in its logarithm
+    fill = 0.08 * 30.0 ** uniform(source, (batch,))  # 0.08 to 2.4, evenly in its logarithm
     finest = 0.5 * region / scenes.edge  # two region samples to one of the scene
     scale = (half / fill).clamp(finest, 1.0)
     point = made.points[:, 0]

@@ -39,7 +39,7 @@ def answer_loss(answer: Answer, target: Tensor, inside: Tensor, reached: Tensor)
     half = functional.avg_pool3d(target, 2)
     coarse = soft_dice_loss(answer.coarse, half, functional.max_pool3d(inside, 2))
     quality = functional.smooth_l1_loss(answer.quality.sigmoid(), reached.detach(), reduction="none", beta=0.2)
-    return fine + 0.3 * coarse + 0.3 * quality
+    return fine + 0.3 * coarse + quality
 
 
 def all_finite(loss: Tensor) -> bool:

@@ -82,10 +82,10 @@ class Supply:
         return imaged(source, labels, targets(source, labels), torch.tensor([spacing], device=self.device), inside)
 
     def _spacing(self, source: Generator, held: Held, low: tuple[int, ...], high: tuple[int, ...]) -> float:
-        """Between scene samples, mm: the object fills a fifth to nine tenths of the scene, never twice finer than the
-        volume."""
+        """Between scene samples, mm: the object fills a fifteenth to nine tenths of the scene, never twice finer
+        than the volume."""
         extent_mm = max((stop - start) * size for start, stop, size in zip(low, high, held.spacing))
-        fill = 0.2 * 4.5 ** number(source, 0, 1)
+        fill = 0.07 * 13.0 ** number(source, 0, 1)
         return max(extent_mm / fill / self.edge, 0.5 * min(held.spacing))
 
     def _places(

@@ -130,7 +130,7 @@ class Trainer:
         """Mean Dice after each click of the averaged network on the same objects every time, memory on and off."""
         results = {}
         for name, forgets in (("memory", 0.0), ("no_memory", 1.0)):
-            course = Course(self.plan.watched_clicks, Habits.steady(), 0.0, forgets, self.plan.autocast)
+            course = Course(self.plan.watched_clicks, Habits.steady(), 0.0, forgets, 0.0, self.plan.autocast)
             found: list[Tensor] = []
             for start in range(0, self.plan.watched, self.plan.batch):
                 source = generator(self.device, self.plan.seed, _WATCHING, start)

@@ -1,0 +1,97 @@
+"""What is compared: models and peers by name, each perhaps with a changed memory, such as `nano:off` or `nano:10`."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Any
+
+from .. import catalog
+from ..build import build
+from ..errors import ModelError
+from ..memory.interaction import CAPACITY
+from ..segmenters.base import Segmenter
+
+PEER_GROUP = "memseg.peers"
+KINDS = ("sparse", "dense", "both")
+_SPELLINGS = "NAME:off, NAME:on, NAME:10 (a memory of 10 entries), NAME:sparse, NAME:dense or NAME:both"
+_EXTRAS = {"skimage": "evaluation"}  # by the package that is missing; Slicer's libraries come with the browser
+
+
+@dataclass(frozen=True)
+class Method:
+    """One way to segment. reads: the kinds of memories it reads, one of KINDS."""
+
+    name: str
+    segmenter: Segmenter
+    memory: bool = True
+    capacity: int = CAPACITY
+    reads: str = "both"
+
+    def record(self) -> dict[str, Any]:
+        """What says whether two methods measured at different times are the same, weights included."""
+        weights = catalog.weights_path(self.segmenter.card) if self.segmenter.card.weights else None
+        digest = hashlib.sha256(weights.read_bytes()).hexdigest() if weights and weights.is_file() else None
+        return {
+            "name": self.name,
+            "memory": self.memory,
+            "capacity": self.capacity,
+            "reads": self.reads,
+            "weights_sha256": digest,
+        }
+
+
+def method_of(spelling: str, device: str = "auto", memory: bool = True) -> Method:
+    """The method so spelled. memory: whether one that says nothing of it remembers. Raises ModelError."""
+    name, *words = spelling.split(":")
+    settings: dict[str, Any] = {"memory": memory, "capacity": CAPACITY, "reads": "both"}
+    for word in words:
+        settings |= _setting(word, spelling)
+    if not words:
+        return Method(spelling, peer(name, device), **settings)
+    if name in peer_names():
+        raise ModelError(f"The peer '{name}' has no memory that '{spelling}' could change; write {name} alone.")
+    return Method(spelling, _built(name, device, settings["reads"]), **settings)
+
+
+def methods_of(spellings: tuple[str, ...], device: str = "auto", memory: bool = True) -> tuple[Method, ...]:
+    """One method for each, in their order. Raises ModelError, also where two are spelled alike."""
+    if twice := [each for place, each in enumerate(spellings) if each in spellings[:place]]:
+        raise ModelError(f"'{twice[0]}' is asked for twice; name every model and peer once.")
+    return tuple(method_of(spelling, device, memory) for spelling in spellings)
+
+
+def _setting(word: str, spelling: str) -> dict[str, Any]:
+    """What one word after the name changes; a memory whose size or kinds are given is switched on."""
+    if word in ("on", "off"):
+        return {"memory": word == "on"}
+    if word in KINDS:
+        return {"memory": True, "reads": word}
+    if word.isascii() and word.isdigit() and int(word) > 0:
+        return {"memory": True, "capacity": int(word)}
+    raise ModelError(f"'{spelling}' is no way to write a model; write {_SPELLINGS}.")
+
+
+def _built(name: str, device: str, reads: str = "both") -> Segmenter:
+    return build(name, device) if reads == "both" else build(name, device, reads=reads)
+
+
+def peer_names() -> tuple[str, ...]:
+    """The peers that are no models: names of the entry-point group "memseg.peers"."""
+    return tuple(entry.name for entry in entry_points(group=PEER_GROUP))
+
+
+def peer(name: str, device: str = "auto") -> Segmenter:
+    """A method to compare with: an installed peer of that name, or else a model. Raises ModelError."""
+    for entry in entry_points(group=PEER_GROUP):
+        if entry.name == name:
+            try:
+                return entry.load()()
+            except ImportError as error:
+                extra = _EXTRAS.get((error.name or "").split(".")[0], "browser")
+                raise ModelError(
+                    f"The peer '{name}' needs packages that are not here; "
+                    f"install them with: pip install 'memsegslicer[{extra}]'."
+                ) from error
+    return _built(name, device)
