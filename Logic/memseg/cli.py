@@ -110,6 +110,8 @@ def segment(
         start = time.perf_counter()
         with console.status(f"Prompt {number} of {len(prompts)}"):
             change = session.add(prompt)
+        if session.note:
+            console.print(session.note)
         seconds = f"{time.perf_counter() - start:.2f}"
         table.add_row(
             str(number), f"{prompt.kind} {'+' if prompt.positive else '-'}", str(change.voxels_changed), seconds

@@ -110,6 +110,7 @@ class Session:
         self._done: list[Step] = []
         self._undone: list[Step] = []
         self._next_number = 1
+        self._note = ""
 
     # -- what a shell shows ------------------------------------------------------------------------------------------
 
@@ -132,6 +133,11 @@ class Session:
     def leaned(self) -> tuple[tuple[int, float], ...]:
         """(prompt number, share) of the remembered interactions that the present mask leaned on: see State."""
         return self._state.leaned
+
+    @property
+    def note(self) -> str:
+        """What the segmenter had to say beside its last answer: a sentence, or ""."""
+        return self._note
 
     @property
     def model(self) -> str:
@@ -204,7 +210,7 @@ class Session:
         if not self._done:
             raise SessionError("There is nothing to undo.")
         self._write({"do": "undo"})
-        step = self._done.pop()
+        step, self._note = self._done.pop(), ""
         self._undone.append(step)
         change = step.change.inverse
         self._apply(change)
@@ -216,7 +222,7 @@ class Session:
         if not self._undone:
             raise SessionError("There is nothing to redo.")
         self._write({"do": "redo"})
-        step = self._undone.pop()
+        step, self._note = self._undone.pop(), ""
         self._done.append(step)
         change = step.change
         self._apply(change)
@@ -261,6 +267,7 @@ class Session:
             return State(prompts, state.memory), self._change_to(entry.prompt.box, entry.prompt.values)
         recalled = self._recall(state.memory)
         prediction = self._segmenter.predict(self.volume, prompts, self.mask_kji, recalled)
+        self._note = prediction.note
         change = MaskChange.between(self._mask, prediction.box, prediction.mask)
         after = State(prompts, state.memory, _shares(recalled or (), prediction.attention))
         if self.uses_memory:

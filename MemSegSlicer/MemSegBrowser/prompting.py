@@ -139,7 +139,7 @@ class Prompting:
         if state.error and state.error != self._last_error:
             self._notices.complain(state.error)
         elif not state.error and not state.busy and state.prompts != self._last_prompts:
-            self._notices.say(progress_words(state))
+            self._notices.say(f"{progress_words(state)} {state.note}".strip())
         self._last_error, self._last_prompts = state.error, state.prompts
         self._show_markers(state, volume)
 

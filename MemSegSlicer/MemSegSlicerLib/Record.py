@@ -16,7 +16,8 @@ from .Target import Target
 class SessionState:
     """What a panel shows. prompts: oldest first. leaned: (prompt number, share) of the remembered prompts that the mask
     leaned on, shares 0 to 1. milliseconds: from the last prompt to its mask, None before the first. voxels: size of the
-    mask. error: the last sentence for the user, or ""."""
+    mask. note: what the model had to say beside its last answer; error: the last thing that went wrong; a sentence or ""
+    each."""
 
     model: str
     prompts: tuple[Numbered, ...] = ()
@@ -28,6 +29,7 @@ class SessionState:
     milliseconds: float | None = None
     busy: bool = False
     voxels: int = 0
+    note: str = ""
     error: str = ""
 
 

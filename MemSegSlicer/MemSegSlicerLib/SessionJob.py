@@ -26,7 +26,8 @@ Act = Callable[[Session], MaskChange | None]
 
 @dataclass(frozen=True)
 class SessionView:
-    """What a panel shows of a session, taken when the worker was done with it. leaned: see memseg.session.State."""
+    """What a panel shows of a session, taken when the worker was done with it. leaned, note: see
+    memseg.session.Session."""
 
     model: str
     prompts: tuple[Numbered, ...] = ()
@@ -36,6 +37,7 @@ class SessionView:
     canUndo: bool = False
     canRedo: bool = False
     voxels: int = 0
+    note: str = ""
 
     @classmethod
     def of(cls, session: Session) -> SessionView:
@@ -48,6 +50,7 @@ class SessionView:
             canUndo=session.can_undo,
             canRedo=session.can_redo,
             voxels=int(np.count_nonzero(session.mask_kji[session.extent.slices])),
+            note=session.note,
         )
 
 

@@ -47,7 +47,8 @@ class Prediction:
     probability: float32 crop at `box`, 0 to 1, object where above 0.5. Outside the box the mask stays as it was, so a
     segmenter that takes voxels away must let its box cover them. sparse, dense: what the interaction memory keeps of
     the newest prompt (see memory.interaction.Interaction). attention: (N,) float32, how much the answer leaned on each
-    of the N entries of the memory it was given, sum 1; None from a segmenter that cannot tell, or without memory.
+    of the N entries of the memory it was given, sum 1; None from a segmenter that cannot tell, or without memory. note:
+    a sentence for the user where more than an answer happened, such as a device that had to be left.
     """
 
     box: Box
@@ -55,6 +56,7 @@ class Prediction:
     sparse: np.ndarray
     dense: np.ndarray | None = None
     attention: np.ndarray | None = None
+    note: str = ""
 
     def __post_init__(self) -> None:
         if self.probability.shape != self.box.shape_kji:

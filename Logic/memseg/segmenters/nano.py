@@ -93,7 +93,8 @@ class NanoSegmenter:
         patch = _grown(patch, mask_kji, _cleared_by(newest, extent))
         honour(patch.probability, patch.box, _standing(prompts), volume)
         kept = embeddings(seen.answer, seen.place, newest, volume, seen.view)
-        return Prediction(patch.box, patch.probability, *kept, attention=attention_of(seen, memory))
+        attention = attention_of(seen, memory)
+        return Prediction(patch.box, patch.probability, *kept, attention=attention, note=self._engine.take_note())
 
     # -- where to look -------------------------------------------------------------------------------------------
 

@@ -57,12 +57,13 @@ class _OfVolume:
 
 
 class Engine:
-    """Not for several threads at once; what it keeps never changes an answer. reads: the kinds of memory to read."""
+    """Not for several threads at once; what it keeps never changes an answer. reads: the kinds of memory to read. note:
+    a sentence for the user about what happened to the device, until it is taken."""
 
     def __init__(self, network: Nano, device: str = "auto", reads: str = "both") -> None:
         torch.set_flush_denormal(True)
         self.network = network.eval().requires_grad_(False)
-        self.device, self.reads = chosen_device(device), reads
+        self.device, self.reads, self.note = chosen_device(device), reads, ""
         self._kept: WeakKeyDictionary[Volume, _OfVolume] = WeakKeyDictionary()
         self._to(self.device)
 
@@ -122,6 +123,11 @@ class Engine:
         image = channels(values.to(self.device), inside.to(self.device), low.to(self.device), high.to(self.device))
         return image, condition(spacing, native).to(self.device)
 
+    def take_note(self) -> str:
+        """The note, once; "" where there is none."""
+        note, self.note = self.note, ""
+        return note
+
     # -- the device ----------------------------------------------------------------------------------------------
 
     def _on_device(self, work: Callable[[], Result]) -> Result:
@@ -131,7 +137,8 @@ class Engine:
         except RuntimeError as error:
             if self.device.type == "cpu" or not _is_out_of_memory(error):
                 raise
-            log.warning("The device ran out of memory, so the nano model goes on with the CPU.")
+            self.note = "The device ran out of memory, so the nano model goes on with the CPU."
+        log.warning(self.note)
         self._to(torch.device("cpu"))
         return work()
 
