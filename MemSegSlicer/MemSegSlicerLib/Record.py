@@ -16,8 +16,8 @@ from .Target import Target
 class SessionState:
     """What a panel shows. prompts: oldest first. leaned: (prompt number, share) of the remembered prompts that the mask
     leaned on, shares 0 to 1. milliseconds: from the last prompt to its mask, None before the first. voxels: size of the
-    mask. note: what the model had to say beside its last answer; error: the last thing that went wrong; a sentence or ""
-    each."""
+    mask. note: what the model had to say beside its last answer; error: the last thing that went wrong; a sentence
+    each, or ""."""
 
     model: str
     prompts: tuple[Numbered, ...] = ()

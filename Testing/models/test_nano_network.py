@@ -24,9 +24,9 @@ def test_an_answer_has_a_logit_for_every_sample_of_every_region_in_the_batch():
     assert answer.attention is None
 
 
-def test_the_network_that_ships_has_at_most_five_million_parameters_and_looks_at_64_samples():
+def test_the_network_that_ships_has_at_most_five_million_parameters_and_looks_at_48_samples():
     config = NanoConfig()
-    assert config.region == 64 and config.width == 128
+    assert config.region == 48 and config.width == 128
     assert count_parameters(Nano(config)) < 5_000_000
 
 

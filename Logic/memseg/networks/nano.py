@@ -5,7 +5,7 @@ from those features, the prompt, the mask so far and what earlier interactions l
 convolution runs at half the region's edge or below: the image enters, and the logits leave, as blocks of 2^3 folded
 into channels.
 
-Sizes for the default region of 64 samples: level 0 is 32^3, level 1 16^3, level 2 8^3. Points are (k, j, i), -1 to 1
+Sizes for the default region of 48 samples: level 0 is 24^3, level 1 12^3, level 2 6^3. Points are (k, j, i), -1 to 1
 from face to face of the region.
 """
 
@@ -47,7 +47,7 @@ class NanoConfig:
     blocks at levels 0 and 1 on the way up. points: tokens a prompt may have. spread: deviation in level-0 cells of the
     bump a click is drawn as."""
 
-    region: int = 64
+    region: int = 48
     widths: tuple[int, int, int] = (32, 64, 128)
     blocks: tuple[int, int, int] = (2, 2, 1)
     groups: int = 8

@@ -142,7 +142,7 @@ def _first(volume: Volume, points: np.ndarray, standing: tuple[Prompt, ...]) -> 
     ]
     forbidden = np.concatenate([_NOWHERE, *avoided])
     region, probability = first_answer(volume, points, forbidden, holding[-1] if holding else None)
-    box = _native_box(probability > 0.5, region)
+    box = region.native_box(probability > 0.5)
     return box, region.expanded(probability, box)
 
 
@@ -166,7 +166,7 @@ def _correction(
         box = _place(standing[-1], volume)
         return box, mask_kji[box.slices].astype(np.float32)
     probability = np.where(changed, 1 / (1 + np.exp(-np.clip(odds, -30, 30))), before)
-    box = _native_box(changed, region)
+    box = region.native_box(changed)
     after, was, now = region.expanded(probability, box), region.expanded(before, box), mask_kji[box.slices]
     kept = ((after > 0.5) == (was > 0.5)) & (region.expanded(changed, box) <= 0.5)
     after[kept] = now[kept]
@@ -256,13 +256,6 @@ def _core(inside: np.ndarray, newest: np.ndarray, region: Region) -> np.ndarray:
     depth[squared <= (2 * depth[tuple(denied)]) ** 2] = 0
     deepest = np.unravel_index(int(np.argmax(depth)), depth.shape)
     return np.asarray([deepest]) if depth[deepest] > 0 else _NOWHERE
-
-
-def _native_box(mask: np.ndarray, region: Region) -> Box:
-    """Bounding box, in the volume, of a non-empty working mask and one working voxel round it."""
-    tight = Box.of_mask(mask).grown(1)
-    start, stop, factor = (np.asarray(each) for each in (tight.start_kji, tight.stop_kji, region.factor_kji))
-    return Box(tuple(start * factor), tuple(stop * factor)).shifted(region.box.start_kji).intersection(region.box)
 
 
 def _honour(probability: np.ndarray, box: Box, standing: tuple[Prompt, ...], volume: Volume) -> None:

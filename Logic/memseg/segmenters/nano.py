@@ -1,11 +1,13 @@
 """The nano network as a segmenter: which part of the volume to look at, how closely, and what of the answer to keep.
 
-A first prompt is answered at several zooms in one batch and the one that expects the best mask wins. A correction is
-answered close to the prompt. Either way the view widens while the answer is cut off by its border, and what changed is
-looked at once more at a finer zoom where that takes one view. Voxels on which the network did not change its mind stay
-exactly as they were, and what the prompts say outright is honoured to the voxel.
+The geodesic model gives a second opinion. For a first prompt it says how large the object may be; the network looks at
+it twice, with some and with more room round that, and its two answers are averaged. A correction is answered close to
+the prompt, and network and second opinion are averaged: they err in different places. Either way the view widens while
+the answer is cut off by its border, and what changed is looked at once more at a finer zoom where that takes one view.
+A stroke changes only what is connected to it; all other voxels stay exactly as they were, and what the prompts say
+outright is honoured to the voxel.
 
-With memory off the network knows the newest prompt and the mask; with memory on, also what earlier prompts left behind.
+With memory off both know the newest prompt and the mask; with memory on, also what earlier prompts left behind.
 """
 
 from __future__ import annotations
@@ -21,11 +23,12 @@ from .. import catalog
 from ..geometry import AXES, Box
 from ..memory.interaction import Interaction
 from ..networks.nano import Nano
-from ..prompts import BoxPrompt, Click, MaskPrompt, Prompt
+from ..prompts import BoxPrompt, MaskPrompt, Prompt
 from ..raster import rasterize
 from ..volume import Volume
 from . import nano_weights
 from .base import Numbered, Prediction
+from .geodesic import Geodesic
 from .nano_engine import Engine, Seen
 from .nano_tensors import covered_voxels, embeddings
 from .nano_view import View, extent_of_mask
@@ -36,21 +39,18 @@ _AROUND = np.ones((3, 3, 3), bool)
 
 @dataclass(frozen=True)
 class Zooming:
-    """zooms: sample spacings tried for a first click, over the volume's finest. fills: parts of the view's edge that a
-    first stroke, or a box, may fill. room: edge of a correction's view over the object's. widenings: at most so many,
-    each by `wider`. cut_off: samples on a face that call for one. finest: sample spacing over the volume's finest.
-    local: a stroke changes only what is connected to it."""
+    """rooms: edges of the first views over the object's, as the second opinion has it. box_room: the same over a box's.
+    room: edge of a correction's view over the object's. widenings: at most so many, each by `wider`. cut_off: samples
+    on a face that call for one. finest: sample spacing over the volume's finest."""
 
-    zooms: tuple[float, ...] = (1.0, 2.0, 4.0)
-    stroke_fills: tuple[float, ...] = (0.5, 0.25)
-    box_fills: tuple[float, ...] = (0.65,)
+    rooms: tuple[float, ...] = (1.6, 2.2)
+    box_room: float = 1.5
     room: float = 1.3
     widenings: int = 3
     wider: float = 1.6
     cut_off: int = 12
     finest: float = 0.75
     refines: bool = True
-    local: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +59,12 @@ class _Patch:
 
     box: Box
     probability: np.ndarray
+
+    @property
+    def extent(self) -> Box:
+        """The tight box round what is object in it, in the volume."""
+        tight = Box.of_mask(self.probability > 0.5)
+        return tight if tight.is_empty else tight.shifted(self.box.start_kji)
 
 
 class NanoSegmenter:
@@ -69,6 +75,7 @@ class NanoSegmenter:
     ) -> None:
         self.card = catalog.card("nano")
         self._engine = Engine(network, device, reads)
+        self._geodesic = Geodesic()
         self._zooming = zooming or Zooming()
 
     @classmethod
@@ -86,30 +93,44 @@ class NanoSegmenter:
     ) -> Prediction:
         newest = prompts[-1].prompt
         extent = _extent(mask_kji, volume, prompts)
-        views = self._first_views(volume, newest) if extent.is_empty else [self._correcting(volume, newest, extent)]
+        opinion = self._opinion(volume, prompts, mask_kji, memory)
+        first = extent.is_empty
+        views = self._first_views(volume, newest, opinion) if first else [self._correcting(volume, newest, extent)]
         seen, before, changed = self._widened(volume, newest, views, mask_kji, memory)
         patch = _pasted(seen, before, changed, mask_kji, _anchor(newest, volume))
         patch = self._refined(volume, newest, mask_kji, memory, seen, patch)
+        if opinion is not None and not first:
+            patch = _agreed(patch, opinion, mask_kji)
         patch = _grown(patch, mask_kji, _cleared_by(newest, extent))
         honour(patch.probability, patch.box, _standing(prompts), volume)
         kept = embeddings(seen.answer, seen.place, newest, volume, seen.view)
         attention = attention_of(seen, memory)
         return Prediction(patch.box, patch.probability, *kept, attention=attention, note=self._engine.take_note())
 
+    def _opinion(
+        self,
+        volume: Volume,
+        prompts: tuple[Numbered, ...],
+        mask_kji: np.ndarray,
+        memory: tuple[Interaction, ...] | None,
+    ) -> _Patch | None:
+        """What the geodesic model answers, told of earlier prompts only where they are remembered; None to a box."""
+        if isinstance(prompts[-1].prompt, BoxPrompt):
+            return None
+        asked = prompts if memory is not None else prompts[-1:]
+        answer = self._geodesic.predict(volume, asked, mask_kji, None)
+        return _Patch(answer.box, answer.probability)
+
     # -- where to look -------------------------------------------------------------------------------------------
 
-    def _first_views(self, volume: Volume, prompt: Prompt) -> list[View]:
+    def _first_views(self, volume: Volume, prompt: Prompt, opinion: _Patch | None) -> list[View]:
         edge, zooming = self._engine.network.config.region, self._zooming
-        spacing = np.asarray(volume.grid.spacing_kji_mm)
-        place = place_of(prompt, volume)
+        place, rooms = place_of(prompt, volume), (zooming.box_room,)
+        if opinion is not None:
+            place, rooms = place.union(opinion.extent), zooming.rooms
+        extent_mm = float((np.asarray(place.shape_kji) * volume.grid.spacing_kji_mm).max())
         centre = (np.asarray(place.start_kji) + np.asarray(place.stop_kji) - 1) / 2
-        if isinstance(prompt, Click):
-            wanted = [zoom * spacing.min() for zoom in zooming.zooms]
-        else:
-            fills = zooming.box_fills if isinstance(prompt, BoxPrompt) else zooming.stroke_fills
-            extent_mm = float((np.asarray(place.shape_kji) * spacing).max())
-            wanted = [extent_mm / fill / edge for fill in fills]
-        spacings = dict.fromkeys(self._allowed(volume, size) for size in wanted)
+        spacings = dict.fromkeys(self._allowed(volume, extent_mm * room / edge) for room in rooms)
         return [View(volume.grid, tuple(map(float, centre)), size, edge) for size in spacings]
 
     def _correcting(self, volume: Volume, prompt: Prompt, extent: Box) -> View:
@@ -145,17 +166,13 @@ class NanoSegmenter:
         mask_kji: np.ndarray,
         memory: tuple[Interaction, ...] | None,
     ) -> tuple[Seen, np.ndarray, np.ndarray]:
-        """The most promising of the views' answers, from wider views while the border cuts off what changed; the mask
-        it met, (edge, edge, edge) 0 to 1; and bool, which samples it changed."""
+        """The views' answer in the first of them, from wider views while the border cuts off what changed; the mask it
+        met, (edge, edge, edge) 0 to 1; and bool, which samples it changed."""
         for widening in range(self._zooming.widenings + 1):
             masks = [view.sample(mask_kji) for view in views]
-            answers = self._engine.answers(volume, prompt, views, masks, memory)
-            scores = [each.quality * bool((each.logits > 0).any()) for each in answers]
-            best = int(np.argmax(scores))
-            seen, before = answers[best], masks[best]
+            seen, before = averaged(self._engine.answers(volume, prompt, views, masks, memory)), masks[0]
             changed = ((seen.logits > 0) != (before > 0.5)) & seen.view.inside
-            if self._zooming.local:
-                changed = _at_the_prompt(changed, before > 0.5, prompt, volume, seen.view)
+            changed = _at_the_prompt(changed, before > 0.5, prompt, volume, seen.view)
             larger = self._allowed(volume, seen.view.spacing_mm * self._zooming.wider)
             enough = seen.view.border_samples(changed) < self._zooming.cut_off
             if enough or widening == self._zooming.widenings or larger <= seen.view.spacing_mm:
@@ -190,17 +207,27 @@ class NanoSegmenter:
         current[patch.box.relative_to(around).slices] = patch.probability > 0.5
         met = view.sample(current, around.start_kji)
         again = self._engine.answers(volume, prompt, [view], [met], memory)[0]
-        again_changed = ((again.logits > 0) != (met > 0.5)) & view.inside
-        if self._zooming.local:
-            differs = current != (mask_kji[around.slices] > 0)
-            reach = int(np.ceil(seen.view.spacing_mm / view.spacing_mm)) + 1
-            near = ndimage.binary_dilation(view.sample(differs, around.start_kji) > 0, _AROUND, iterations=reach)
-            again_changed &= near
+        differs = current != (mask_kji[around.slices] > 0)
+        reach = int(np.ceil(seen.view.spacing_mm / view.spacing_mm)) + 1
+        near = ndimage.binary_dilation(view.sample(differs, around.start_kji) > 0, _AROUND, iterations=reach)
+        again_changed = ((again.logits > 0) != (met > 0.5)) & view.inside & near
         fine = _pasted(again, met, again_changed, current, _voxel_of(view.box), around)
         current[patch.box.relative_to(around).slices] = patch.probability
         current[fine.box.relative_to(around).slices] = fine.probability
         box = patch.box.union(fine.box)
         return _Patch(box, np.ascontiguousarray(current[box.relative_to(around).slices]))
+
+
+def averaged(answers: list[Seen]) -> Seen:
+    """The first answer with the mean of all probabilities, each counting by the Dice it expects; of those of wider
+    views only what the first view sees."""
+    if len(answers) == 1:
+        return answers[0]
+    first = answers[0]
+    seen = [each.view.seen_by(first.view, 1 / (1 + np.exp(-np.clip(each.logits, -30, 30)))) for each in answers]
+    mean = np.average(seen, axis=0, weights=[each.quality + 1e-3 for each in answers])
+    mean = np.clip(mean, 1e-7, 1 - 1e-7)
+    return replace(first, logits=np.log(mean / (1 - mean)).astype(np.float32))
 
 
 def attention_of(seen: Seen, memory: tuple[Interaction, ...] | None) -> np.ndarray | None:
@@ -238,6 +265,13 @@ def _cleared_by(prompt: Prompt, extent: Box) -> Box:
     if not isinstance(prompt, BoxPrompt):
         return Box.empty()
     return extent if prompt.positive else prompt.box.intersection(extent)
+
+
+def _agreed(patch: _Patch, other: _Patch, mask_kji: np.ndarray) -> _Patch:
+    """The mean of two opinions; where one has none it is for what the mask was."""
+    whole = patch.box.union(other.box)
+    both = [_grown(each, mask_kji, whole).probability for each in (patch, other)]
+    return _Patch(whole, (both[0] + both[1]) / 2)
 
 
 def _grown(patch: _Patch, mask_kji: np.ndarray, box: Box) -> _Patch:

@@ -96,9 +96,18 @@ class View:
 
     def written(self, samples: np.ndarray, box: Box) -> np.ndarray:
         """Float32 of the box's shape: (edge, edge, edge) samples interpolated linearly at the voxels of a box."""
+        return self._interpolated(samples, [np.arange(start, stop) for start, stop in zip(box.start_kji, box.stop_kji)])
+
+    def seen_by(self, other: View, samples: np.ndarray) -> np.ndarray:
+        """Float32 (edge, edge, edge): samples of this view, linearly at those of another; edge values beyond it."""
+        places = [first + np.arange(other.edge) * step for first, step in zip(other.first_kji, other.step_kji)]
+        return self._interpolated(samples, places)
+
+    def _interpolated(self, samples: np.ndarray, voxels: list[np.ndarray]) -> np.ndarray:
+        """At the voxel coordinates given for each axis."""
         result = np.asarray(samples, dtype=np.float32)
-        for axis, (start, stop) in enumerate(zip(box.start_kji, box.stop_kji)):
-            place = (np.arange(start, stop) - self.first_kji[axis]) / self.step_kji[axis]
+        for axis, wanted in enumerate(voxels):
+            place = (wanted - self.first_kji[axis]) / self.step_kji[axis]
             place = np.clip(place, 0, self.edge - 1)
             matrix = np.clip(1 - np.abs(place[:, None] - np.arange(self.edge)), 0, None).astype(np.float32)
             result = np.moveaxis(np.tensordot(matrix, result, axes=(1, axis)), 0, axis)

@@ -81,6 +81,12 @@ class Region:
             result = np.moveaxis(np.tensordot(weights, result, axes=(1, axis)), 0, axis)
         return np.ascontiguousarray(result)
 
+    def native_box(self, mask: np.ndarray) -> Box:
+        """Bounding box, in the volume, of a working mask that is not empty and one working voxel round it."""
+        tight = Box.of_mask(mask).grown(1)
+        start, stop, factor = (np.asarray(each) for each in (tight.start_kji, tight.stop_kji, self.factor_kji))
+        return Box(tuple(start * factor), tuple(stop * factor)).shifted(self.box.start_kji).intersection(self.box)
+
     def touches_inner_border(self, mask: np.ndarray) -> np.ndarray:
         """(3, 2) bool: whether a working mask reaches the region's low and high faces that are not the volume's own."""
         touches = np.zeros((3, 2), bool)

@@ -50,6 +50,9 @@ def nano(
         list[Path] | None, typer.Option(help="Folder of shards; may be repeated. Without: synthetic scenes alone.")
     ] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on from this checkpoint, keeping its plan.")] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Begin with the weights of this file, such as the shipped ones.")
+    ] = None,
     minutes: Annotated[float, typer.Option(help="Stop cleanly after so long, saving included.")] = 9.0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:0 or mps.")] = "auto",
     steps: Annotated[int | None, typer.Option(help="Length of the schedule.")] = None,
@@ -80,7 +83,8 @@ def nano(
     }
     changes = {name: value for name, value in told.items() if value is not None}
     shape = {"region": region, "widths": widths, "memory": memory}
-    trainer = _trainer(resume, device, changes, {name: value for name, value in shape.items() if value is not None})
+    shape = {name: value for name, value in shape.items() if value is not None}
+    trainer = _trainer(resume, weights, device, changes, shape)
     supply, watched = _supplies(trainer, tuple(shards or ()))
     console.print(f"Training on {trainer.device} from step {trainer.step} of {trainer.plan.steps}.")
     out.mkdir(parents=True, exist_ok=True)
@@ -96,9 +100,12 @@ def nano(
         _save(trainer, out, compact)
 
 
-def _trainer(resume: Path | None, device: str, changes: dict[str, object], shape: dict[str, object]) -> Trainer:
+def _trainer(
+    resume: Path | None, weights: Path | None, device: str, changes: dict[str, object], shape: dict[str, object]
+) -> Trainer:
     import torch
 
+    from ..segmenters import nano_weights
     from ..segmenters.nano_engine import chosen_device
     from . import checkpoint
     from .trainer import Plan, Trainer
@@ -106,9 +113,13 @@ def _trainer(resume: Path | None, device: str, changes: dict[str, object], shape
     place = chosen_device(device)
     torch.set_float32_matmul_precision("high")
     torch.backends.cudnn.benchmark = True  # the convolutions of a run all have the same shapes
+    if (resume is not None or weights is not None) and shape:
+        raise FileError("The network is the one given; leave out --region, --widths and --memory.")
+    if resume is not None and weights is not None:
+        raise FileError("A resumed run has its weights; leave out --weights.")
+    if weights is not None:
+        return Trainer.beginning_with(nano_weights.load(weights), place, **changes)
     if resume is not None:
-        if shape:
-            raise FileError("A resumed run keeps its network; leave out --region, --widths and --memory.")
         return Trainer.resumed(checkpoint.load(resume), place, **changes)
     plan = Plan(network=_network(shape), **changes)
     return Trainer(plan, place)

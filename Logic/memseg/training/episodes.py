@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 
 from ..networks.memory_attention import MemoryBatch
 from ..networks.nano import Answer, Features, Nano
-from .chance import happens, number, uniform, whole
+from .chance import happens, normal, number, uniform, whole
 from .interactions import BOX, Gesture, Habits, gesture, rendered
 from .losses import answer_loss, dice
 from .scenes import Scenes, Window, extent, looked_at, read, written
@@ -122,11 +122,12 @@ def recalled(memory: list[Remembered], window: Window, keeps: Tensor) -> MemoryB
 
 
 def chosen_window(source: Generator, scenes: Scenes, made: Gesture, region: int) -> Window:
-    """A window that holds the gesture and in which the object fills a twelfth of the edge, or lies wholly round it."""
+    """A window that holds the gesture and of whose edge the object fills about a half, as it does in use, where a first
+    look at the image says how large it may be and errs by half or twice as often as not."""
     batch = len(scenes)
     low, high = extent(scenes.target)
     half = (high - low).amax(dim=1) / 2
-    fill = 0.08 * 30.0 ** uniform(source, (batch,))  # 0.08 to 2.4, evenly in its logarithm
+    fill = (0.55 * (0.5 * normal(source, (batch,))).exp()).clamp(0.15, 2.0)
     finest = 0.5 * region / scenes.edge  # two region samples to one of the scene
     scale = (half / fill).clamp(finest, 1.0)
     point = made.points[:, 0]

@@ -82,10 +82,10 @@ class Supply:
         return imaged(source, labels, targets(source, labels), torch.tensor([spacing], device=self.device), inside)
 
     def _spacing(self, source: Generator, held: Held, low: tuple[int, ...], high: tuple[int, ...]) -> float:
-        """Between scene samples, mm: the object fills a fifteenth to nine tenths of the scene, never twice finer
-        than the volume."""
+        """Between scene samples, mm: the object fills an eighth to nine tenths of the scene, never twice finer than
+        the volume."""
         extent_mm = max((stop - start) * size for start, stop, size in zip(low, high, held.spacing))
-        fill = 0.07 * 13.0 ** number(source, 0, 1)
+        fill = 0.125 * 7.2 ** number(source, 0, 1)
         return max(extent_mm / fill / self.edge, 0.5 * min(held.spacing))
 
     def _places(
@@ -124,8 +124,13 @@ def _antialiased(held: Held, spacing: float) -> Tensor:
     factors = [max(1, int(spacing / size)) | 1 for size in held.spacing]
     if max(factors) == 1:
         return held.image
-    padding = tuple(factor // 2 for factor in factors)
-    return functional.avg_pool3d(held.image, tuple(factors), stride=1, padding=padding, count_include_pad=False)
+    image = held.image
+    for axis, factor in enumerate(factors):  # all at once, 9^3 voxels take 27 times as long
+        window, padding = [1, 1, 1], [0, 0, 0]
+        window[axis], padding[axis] = factor, factor // 2
+        if factor > 1:
+            image = functional.avg_pool3d(image, window, stride=1, padding=padding, count_include_pad=False)
+    return image
 
 
 def _turn(source: Generator, device: torch.device) -> Tensor:

@@ -159,6 +159,14 @@ class Trainer:
         return Checkpoint(tensors, {"step": self.step, "updates": updates, "plan": plan_to_record(self.plan)})
 
     @classmethod
+    def beginning_with(cls, network: Nano, device: torch.device, **changes: Any) -> Trainer:
+        """A new run from a trained network's weights. changes: other values for fields of the plan."""
+        trainer = cls(Plan(network=network.config, **changes), device)
+        trainer.network.load_state_dict(network.state_dict())
+        trainer.average.load_state_dict(network.state_dict())
+        return trainer
+
+    @classmethod
     def resumed(cls, saved: Checkpoint, device: torch.device, **changes: Any) -> Trainer:
         """Goes on where the checkpoint was made; changes: other values for fields of the plan. Raises FileError where
         the checkpoint does not fit its own plan."""
