@@ -17,7 +17,8 @@ from memseg.errors import FileError, ModelError
 from memseg.segmenters import nano_weights
 from memseg.training import checkpoint, losses, shards
 from memseg.training.chance import generator
-from memseg.training.episodes import Course, play
+from memseg.training.episodes import Course, play, settled
+from memseg.training.interactions import BOX, CLICK, SCRIBBLE, Gesture
 from memseg.training.supply import Supply
 from memseg.training.synthesis import synthetic
 from memseg.training.trainer import Plan, Trainer, export, plan_from_record, plan_to_record
@@ -95,6 +96,16 @@ def test_an_episode_gives_a_loss_and_a_dice_for_every_round_and_gradients_for_ev
     assert idle <= {name for name in idle if name.endswith("key.bias")}  # a softmax does not see what all scores share
 
 
+def test_a_positive_stroke_takes_nothing_away_a_negative_one_adds_nothing_and_a_box_does_both():
+    before, after = torch.tensor([[1.0, 0.0, 1.0]] * 4), torch.tensor([[0.0, 1.0, 1.0]] * 4)
+    shaped = [each.reshape(4, 1, 1, 1, 3) for each in (before, after)]
+    kinds, sides = torch.tensor([CLICK, SCRIBBLE, BOX, BOX]), torch.tensor([True, False, True, False])
+    points = torch.zeros(4, 3, 3)
+    made = Gesture(kinds, sides, points, torch.ones(4, 3, dtype=torch.bool), torch.zeros(4).long(), shaped[0])
+    found = settled(made, *shaped).reshape(4, 3).tolist()
+    assert found == [[1, 1, 1], [0, 0, 1], [0, 1, 1], [0, 1, 1]]
+
+
 def test_samples_that_forget_play_as_a_network_without_memory():
     forgetful = Course(rounds=3, forgets=1.0)
     remembering, without = (
@@ -136,6 +147,16 @@ def test_a_resumed_run_equals_one_that_never_stopped(tmp_path):
     for _ in range(3):
         resumed.advance(SUPPLY)
     assert_equal(resumed, trained(6))
+
+
+def test_a_new_run_begins_with_the_weights_it_is_given():
+    first = trained(3)
+    second = Trainer.beginning_with(first.network, CPU, batch=2, edge=20, autocast=False)
+    for part in (second.network, second.average):
+        assert all(torch.equal(*pair) for pair in zip(part.parameters(), first.network.parameters()))
+    assert second.step == 0 and second.plan.network == first.plan.network and second.plan.edge == 20
+    second.advance(SUPPLY)
+    assert second.step == 1
 
 
 def test_a_run_ends_with_its_plan_when_the_time_is_over_and_when_asked_to():
@@ -365,9 +386,13 @@ def test_wishes_that_cannot_be_met_are_sentences(tmp_path):
     from memseg.training.command import _network, _trainer
 
     with pytest.raises(ModelError, match="choose cpu"):
-        _trainer(None, "cuda:9", {}, {})
+        _trainer(None, None, "cuda:9", {}, {})
     with pytest.raises(ModelError, match="no such network"):
         _network({"widths": "8,8"})
     checkpoint.save(tmp_path / "run", trained(1).checkpoint())
-    with pytest.raises(FileError, match="keeps its network"):
-        _trainer(tmp_path / "run", "cpu", {}, {"region": 32})
+    with pytest.raises(FileError, match="leave out --region"):
+        _trainer(tmp_path / "run", None, "cpu", {}, {"region": 32})
+    with pytest.raises(FileError, match="leave out --weights"):
+        _trainer(tmp_path / "run", tmp_path / "nano.safetensors", "cpu", {}, {})
+    with pytest.raises(ModelError, match="missing"):
+        _trainer(None, tmp_path / "nano.safetensors", "cpu", {}, {})
