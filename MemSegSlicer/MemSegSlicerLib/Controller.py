@@ -17,7 +17,7 @@ from pathlib import Path
 import slicer
 import vtk
 
-from memseg import catalog
+from memseg import build, catalog
 from memseg.errors import MemSegError
 from memseg.prompts import Prompt
 from memseg.session import Session
@@ -333,6 +333,13 @@ class Controller:
             return
         if not image.isKnown:
             self._worker.submit(image.volume, lambda _: None, partial(self._volumeFailed, volumeId))
+        self._prepareModel()
+
+    def _prepareModel(self) -> None:
+        """Load the model in the worker's first pause, so that the first click need not wait for torch (2 s). One that
+        cannot be loaded says so when it is used."""
+        load = partial(build.build, self._model, self._device)
+        self._worker.whenIdle(0.0, load, lambda _: None, lambda error: log.info("the model is not ready: %s", error))
 
     def _volumeFailed(self, volumeId: str, error: Exception) -> None:
         if not isinstance(error, MemSegError):

@@ -213,6 +213,24 @@ def test_a_positive_click_takes_nothing_away_and_a_negative_one_adds_nothing(pos
     assert (after >= own).all() if positive else (after <= own).all()
 
 
+class BlindNano(ThresholdNano):
+    """Sees no object anywhere."""
+
+    def answer(self, features, prompt, memory=None, reads="both"):
+        made = super().answer(features, prompt, memory, reads)
+        return replace(made, logits=torch.full_like(made.logits, -9.0))
+
+
+def test_where_the_network_sees_nothing_at_a_first_click_the_second_opinion_stands():
+    volume, own, _ = two_pieces()
+    sessions = [
+        Session(volume, each) for each in (NanoSegmenter(BlindNano(small_config(region=32)), "cpu"), Geodesic())
+    ]
+    for session in sessions:
+        session.add(Click((12, 12, 16)))
+    assert np.array_equal(*(session.mask_kji for session in sessions)) and (sessions[0].mask_kji * own).sum() > 500
+
+
 def test_network_and_geodesic_fronts_have_one_vote_each():
     volume, own, _ = two_pieces()
     segmenter = NanoSegmenter(ContraryNano(small_config(region=32)), "cpu")

@@ -14,6 +14,7 @@ from scenes import editAsSlicerDoes, slicersMask, vtkMatrix
 from vtk.util.numpy_support import vtk_to_numpy
 
 import memseg
+from memseg import build
 from memseg.geometry import Box, Grid
 from memseg.prompts import Click, MaskPrompt, Text
 from MemSegSlicerLib import SceneBridge
@@ -157,6 +158,15 @@ class TestErrors:
         do(ready, Click(B))
         assert "told to fail" in ready.controller.state.error
         assert np.array_equal(maskOf(liver), block(A)) and len(ready.controller.state.prompts) == 1
+
+    def test_the_model_is_loaded_before_the_first_click(self, makeDesk, volumeNode, monkeypatch):
+        asked, real = [], build.build
+        monkeypatch.setattr(build, "build", lambda name, device: asked.append((name, device)) or real(name, device))
+        makeDesk(device="cpu").controller.setVolume(volumeNode)
+        end = time.monotonic() + 10
+        while not asked and time.monotonic() < end:
+            time.sleep(0.01)
+        assert asked == [("block", "cpu")]
 
     def test_an_unforeseen_error_becomes_one_sentence_and_the_next_click_works(self, ready, liver, maskOf, monkeypatch):
         with monkeypatch.context() as patch:

@@ -101,6 +101,8 @@ class NanoSegmenter:
         patch = self._refined(volume, newest, mask_kji, memory, seen, patch)
         if opinion is not None and not first:
             patch = _agreed(patch, opinion, mask_kji)
+        elif opinion is not None and not changed.any():
+            patch = opinion  # the network sees nothing here
         patch = _grown(patch, mask_kji, _cleared_by(newest, extent))
         honour(patch.probability, patch.box, _standing(prompts), volume)
         kept = embeddings(seen.answer, seen.place, newest, volume, seen.view)
