@@ -16,14 +16,18 @@ _CLASSES = {
 }
 
 
-@lru_cache(maxsize=8)
 def build(name: str | None = None, device: str = "auto", reads: str = "both") -> Segmenter:
     """The segmenter of that name (None: the default), built once and shared. Raises ModelError with what to do.
 
     device: "auto", "cpu", "cuda", "cuda:N" or "mps"; one that runs without torch uses the CPU whatever is asked. reads:
     "sparse", "dense" or "both" kinds of memories; a model with one kind reads that whatever is asked.
     """
-    card = catalog.card(name or catalog.default())
+    return _built(name or catalog.default(), device, reads)
+
+
+@lru_cache(maxsize=8)
+def _built(name: str, device: str, reads: str) -> Segmenter:
+    card = catalog.card(name)
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
         raise ModelError(f"There is no device called '{device}'; use auto, cpu, cuda, cuda:0 or mps.")
     if reads not in ("sparse", "dense", "both"):

@@ -11,14 +11,14 @@ from fakes import ellipsoid, turned_grid
 from small_nano import ThresholdNano, small_config, small_network
 
 from memseg import catalog
-from memseg.build import build
+from memseg.build import _built, build
 from memseg.errors import ModelError
 from memseg.evaluation.metrics import dice
 from memseg.geometry import Box, Grid
 from memseg.memory.interaction import Interaction
 from memseg.prompts import BoxPrompt, Click, Lasso, MaskPrompt, Scribble
 from memseg.segmenters import nano_weights
-from memseg.segmenters.base import Numbered, Segmenter
+from memseg.segmenters.base import Numbered, Prediction, Segmenter
 from memseg.segmenters.geodesic import Geodesic
 from memseg.segmenters.nano import NanoSegmenter, Zooming
 from memseg.segmenters.nano_tensors import memory_batch
@@ -87,13 +87,23 @@ def test_an_object_larger_than_the_first_region_is_found_by_widening_it():
     assert dice(truth, session.mask_kji) > 0.95
 
 
+class Undecided:
+    """A second opinion that has none: the network decides alone."""
+
+    def predict(self, volume, prompts, mask_kji, memory):
+        nothing = np.full(volume.shape_kji, 0.5, np.float32)
+        return Prediction(volume.grid.box, nothing, np.zeros((1, 1), np.float32))
+
+
 def test_the_answer_of_a_coarse_region_is_refined_where_it_changed():
     shape = (64, 64, 64)
     truth = ellipsoid(shape, (32, 32, 32), (7, 7, 7))
     volume = bright_object(Grid.from_spacing(shape, (1, 1, 1)), truth)
     scores = []
     for refines in (False, True):
-        session = Session(volume, thresholding(zooming=Zooming(rooms=(8.0,), refines=refines)))
+        segmenter = thresholding(zooming=Zooming(rooms=(112.0,), refines=refines))  # 112 mm round a click of 1 mm
+        segmenter._geodesic = Undecided()
+        session = Session(volume, segmenter)
         session.add(Click((32, 32, 32)))
         scores.append(dice(truth, session.mask_kji))
     assert scores[1] > scores[0] and scores[1] > 0.95
@@ -443,8 +453,8 @@ def test_a_device_that_does_not_exist_is_a_sentence():
 
 
 def test_the_card_is_hidden_and_cannot_be_built_while_its_weights_are_absent(tmp_path, monkeypatch):
-    build.cache_clear()
     monkeypatch.setattr(catalog, "_MODELS", tmp_path)
+    _built.cache_clear()
     assert "nano" not in [card.name for card in catalog.installed()] and catalog.default() == "geodesic"
     with pytest.raises(ModelError, match="nano.safetensors"):
         build("nano")
@@ -452,7 +462,7 @@ def test_the_card_is_hidden_and_cannot_be_built_while_its_weights_are_absent(tmp
 
 def test_with_its_weights_in_place_it_is_installed_and_built(tmp_path, monkeypatch):
     monkeypatch.setattr(catalog, "_MODELS", tmp_path)
-    build.cache_clear()
+    _built.cache_clear()
     nano_weights.save(tmp_path / "nano.safetensors", small_network())
     assert "nano" in [card.name for card in catalog.installed()] and catalog.default() == "nano"
     segmenter = build(None, "cpu")
@@ -460,7 +470,7 @@ def test_with_its_weights_in_place_it_is_installed_and_built(tmp_path, monkeypat
     session = Session(bright_object(), segmenter)
     session.add(Click(CENTRE))
     assert session.mask_kji[CENTRE] == 1
-    build.cache_clear()
+    _built.cache_clear()
 
 
 def test_without_torch_the_model_to_start_with_is_geodesic(monkeypatch):

@@ -45,7 +45,7 @@ def build_editable(folder, config_settings=None, metadata_directory=None):
     files = {
         "tiny.py": "import sys\\ndef main():\\n    print(sys.argv[1:])\\n    sys.exit(7)\\n",
         info + "METADATA": "Metadata-Version: 2.1\\nName: tiny\\nVersion: 1.0\\n"
-        "Provides-Extra: browser\\nProvides-Extra: test\\n",
+        "Provides-Extra: browser\\nProvides-Extra: torch\\nProvides-Extra: test\\n",
         info + "WHEEL": "Wheel-Version: 1.0\\nGenerator: tiny\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n",
         info + "entry_points.txt": "[console_scripts]\\nmemseg = tiny:main\\n",
     }
@@ -246,7 +246,7 @@ def test_without_a_network_set_up_says_to_check_it_and_keeps_what_is_installed(t
 def test_a_disk_that_fills_up_during_set_up_is_named(tiny):
     status, _, err = finish(start(tiny, "setup", TINY_DISK_FULL="yes"))
     assert status == 1
-    assert err.rstrip().endswith(f"The disk is full: set-up needs 3 GB in {tiny}; free some space and start again.")
+    assert err.rstrip().endswith(f"The disk is full: set-up needs 4 GB in {tiny}; free some space and start again.")
     assert not project.is_set_up(tiny, ["browser"])
 
 
@@ -342,11 +342,12 @@ def test_a_fresh_clone_sets_itself_up_and_starts(tmp_path):
         code = "import memseg, MemSegSlicerLib, MemSegBrowser, slicer, trame_slicer; print(memseg.__file__)"
         where = subprocess.check_output([str(python), "-c", code], encoding="utf-8", cwd=tmp_path)
         assert Path(where.strip()) == clone / "Logic" / "memseg" / "__init__.py"
-        assert subprocess.run([str(python), "-c", "import torch"], capture_output=True).returncode == 1
+        assert subprocess.run([str(python), "-c", "import torch, safetensors"]).returncode == 0
+        assert subprocess.run([str(python), "-c", "import pytest"], capture_output=True).returncode == 1
         models = subprocess.run(
             [str(project.venv_program(clone, "memseg")), "models"], capture_output=True, encoding="utf-8"
         )
-        assert models.returncode == 0 and "geodesic" in models.stdout, models.stderr
+        assert models.returncode == 0 and "nano (default)" in models.stdout, models.stderr
 
         second = subprocess.run([str(clone / "run"), "setup"], capture_output=True, encoding="utf-8")
         assert second.returncode == 0 and "Installing" not in second.stderr

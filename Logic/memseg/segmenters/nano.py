@@ -1,8 +1,8 @@
 """The nano network as a segmenter: which part of the volume to look at, how closely, and what of the answer to keep.
 
-The geodesic model gives a second opinion. For a first prompt it says how large the object may be; the network looks at
-it twice, with some and with more room round that, and its two answers are averaged. A correction is answered close to
-the prompt, and network and second opinion are averaged: they err in different places. Either way the view widens while
+The geodesic model gives a second opinion, and network and second opinion have one vote each: they err in different
+places. For a first prompt the second opinion also says how large the object may be, and the network looks at it twice,
+with some and with more room round that. A correction is answered close to the prompt. Either way the view widens while
 the answer is cut off by its border, and what changed is looked at once more at a finer zoom where that takes one view.
 A stroke changes only what is connected to it; all other voxels stay exactly as they were, and what the prompts say
 outright is honoured to the voxel.
@@ -99,10 +99,9 @@ class NanoSegmenter:
         seen, before, changed = self._widened(volume, newest, views, mask_kji, memory)
         patch = _pasted(seen, before, changed, mask_kji, _anchor(newest, volume))
         patch = self._refined(volume, newest, mask_kji, memory, seen, patch)
-        if opinion is not None and not first:
-            patch = _agreed(patch, opinion, mask_kji)
-        elif opinion is not None and not changed.any():
-            patch = opinion  # the network sees nothing here
+        if opinion is not None:
+            blind = first and not changed.any()
+            patch = opinion if blind else _agreed(patch, opinion, mask_kji)
         patch = _grown(patch, mask_kji, _cleared_by(newest, extent))
         honour(patch.probability, patch.box, _standing(prompts), volume)
         kept = embeddings(seen.answer, seen.place, newest, volume, seen.view)
