@@ -241,15 +241,20 @@ def test_where_the_network_sees_nothing_at_a_first_click_the_second_opinion_stan
     assert np.array_equal(*(session.mask_kji for session in sessions)) and (sessions[0].mask_kji * own).sum() > 500
 
 
-def test_network_and_geodesic_fronts_have_one_vote_each():
+def test_the_log_odds_of_network_and_second_opinion_add_up():
     volume, own, _ = two_pieces()
     segmenter = NanoSegmenter(ContraryNano(small_config(region=32)), "cpu")
     asked = (Numbered(1, MaskPrompt.from_mask(own)), Numbered(2, Click((12, 12, 10), False)))
     answer = segmenter.predict(volume, asked, own.astype(np.uint8), ())
     fronts = Geodesic().predict(volume, asked, own.astype(np.uint8), None)
-    place = (12, 12, 20)  # the network clears it; the fronts answer beside it, so they are for what the mask was
+    place = (
+        12,
+        12,
+        20,
+    )  # the network's log odds are -9; the fronts answer beside it, so they are for what the mask was
     assert not fronts.box.holds(place)
-    assert answer.probability[tuple(np.subtract(place, answer.box.start_kji))] == pytest.approx(0.5, abs=1e-3)
+    expected = 1 / (1 + np.exp(9 / 6 - 4))
+    assert answer.probability[tuple(np.subtract(place, answer.box.start_kji))] == pytest.approx(expected, abs=1e-3)
 
 
 # -- memory ------------------------------------------------------------------------------------------------------------
@@ -354,6 +359,7 @@ def test_what_is_kept_of_a_volume_goes_with_the_volume():
 
 def test_clicks_that_see_the_same_region_encode_its_image_once():
     segmenter = thresholding(reach=0.1, zooming=Zooming(refines=False))
+    segmenter._geodesic = Undecided()
     session = Session(bright_object(), segmenter)
     session.add(MaskPrompt.from_mask(OBJECT))
     for place in ((9, 28, 38), (9, 28, 28), (9, 24, 33)):

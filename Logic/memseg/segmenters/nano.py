@@ -1,9 +1,9 @@
 """The nano network as a segmenter: which part of the volume to look at, how closely, and what of the answer to keep.
 
-The geodesic model gives a second opinion, and network and second opinion have one vote each: they err in different
-places. For a first prompt the second opinion also says how large the object may be, and the network looks at it twice,
-with some and with more room round that. A correction is answered close to the prompt. Either way the view widens while
-the answer is cut off by its border, and what changed is looked at once more at a finer zoom where that takes one view.
+The geodesic model gives a second opinion, and the log odds of both are added up, as they err in different places. For a
+first prompt the second opinion also says how large the object may be, and the network looks at it twice, with some and
+with more room round that. A correction is answered close to the prompt. Either way the view widens while the answer is
+cut off by its border, and what changed is looked at once more at a finer zoom where that takes one view.
 A stroke changes only what is connected to it; all other voxels stay exactly as they were, and what the prompts say
 outright is honoured to the voxel.
 
@@ -35,6 +35,10 @@ from .nano_view import View, extent_of_mask
 
 _SLAB_VOXELS = 2_000_000
 _AROUND = np.ones((3, 3, 3), bool)
+# Trained for Dice, the network is far too sure of itself where it has seen nothing like it. Divided by 6, its log odds
+# do as well as undivided ones on training subjects, and better on bones, air and soft tissue it was never taught.
+_CALM = 6.0
+_NETWORK_SUREST, _OPINION_SUREST = 12.0, 4.0
 
 
 @dataclass(frozen=True)
@@ -268,11 +272,18 @@ def _cleared_by(prompt: Prompt, extent: Box) -> Box:
     return extent if prompt.positive else prompt.box.intersection(extent)
 
 
-def _agreed(patch: _Patch, other: _Patch, mask_kji: np.ndarray) -> _Patch:
-    """The mean of two opinions; where one has none it is for what the mask was."""
-    whole = patch.box.union(other.box)
-    both = [_grown(each, mask_kji, whole).probability for each in (patch, other)]
-    return _Patch(whole, (both[0] + both[1]) / 2)
+def _agreed(network: _Patch, opinion: _Patch, mask_kji: np.ndarray) -> _Patch:
+    """The sum of the log odds of both, the network's calmed; where one has no answer it is for what the mask was."""
+    whole = network.box.union(opinion.box)
+    calm = _log_odds(_grown(network, mask_kji, whole).probability, _NETWORK_SUREST) / _CALM
+    odds = calm + _log_odds(_grown(opinion, mask_kji, whole).probability, _OPINION_SUREST)
+    return _Patch(whole, 1 / (1 + np.exp(-odds)))
+
+
+def _log_odds(probability: np.ndarray, surest: float) -> np.ndarray:
+    tiny = np.float32(1e-6)
+    certain = np.clip(probability, tiny, 1 - tiny)
+    return np.clip(np.log(certain / (1 - certain)), -surest, surest)
 
 
 def _grown(patch: _Patch, mask_kji: np.ndarray, box: Box) -> _Patch:
