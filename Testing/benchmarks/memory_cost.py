@@ -2,9 +2,9 @@
 
     python Testing/benchmarks/memory_cost.py [--repeats 15] [--device cpu]
 
-The liver of the bundled CT is clicked 61 times; the last click is then answered again and again with the last 0, 10,
-20, 30 and 60 interactions at hand, in turns, so that a busy machine slows all of them alike. Features of the region are
-cached, as they are for a user who corrects: the cost of memory is measured against the quickest click there is.
+The left kidney of the bundled CT is clicked 61 times; the last click is then answered again and again with the last 0,
+10, 20, 30 and 60 interactions at hand, in turns, so that a busy machine slows all of them alike. Features of the region
+are cached, as they are for a user who corrects: memory is measured against the quickest click there is.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def measure(session: Session, device: str, repeats: int) -> dict[int, list[float
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("dataset", nargs="?", default="MemSegSlicer/Resources/SampleData")
-    parser.add_argument("--name", default="liver")
+    parser.add_argument("--name", default="kidney_left")
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--device", default="cpu")
     arguments = parser.parse_args()
