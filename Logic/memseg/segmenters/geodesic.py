@@ -48,7 +48,7 @@ class Geodesic:
         memory: tuple[Interaction, ...] | None,
     ) -> Prediction:
         newest = prompts[-1].prompt
-        standing = _standing(prompts)
+        standing = standing_prompts(prompts)
         extent = extent_of_mask(mask_kji, volume, prompts)
         if isinstance(newest, BoxPrompt):
             box, probability = _answer_to_box(volume, standing, newest, extent, mask_kji)
@@ -66,14 +66,15 @@ def voxels_of(prompt: Prompt, volume: Volume) -> np.ndarray:
     return np.argwhere(crop) + box.start_kji
 
 
-def _standing(prompts: tuple[Numbered, ...]) -> tuple[Prompt, ...]:
+def standing_prompts(prompts: tuple[Numbered, ...]) -> tuple[Prompt, ...]:
     """The prompts since the last mask, which overrules those before it."""
     given = [entry.prompt for entry in prompts]
     masks = [place for place, prompt in enumerate(given) if isinstance(prompt, MaskPrompt)]
     return tuple(given[masks[-1] + 1 :] if masks else given)
 
 
-def _place(prompt: Prompt, volume: Volume) -> Box:
+def place_of(prompt: Prompt, volume: Volume) -> Box:
+    """The voxels of the volume a prompt covers, boxed."""
     if isinstance(prompt, (BoxPrompt, MaskPrompt)):
         return prompt.box.clipped(volume.shape_kji)
     return rasterize(prompt, volume.grid)[0]
@@ -83,7 +84,7 @@ def extent_of_mask(mask_kji: np.ndarray, volume: Volume, prompts: tuple[Numbered
     """Bounding box of the mask, found by widening a box round all prompts until none of its faces cuts the mask."""
     box = Box.empty()
     for entry in prompts:
-        box = box.union(_place(entry.prompt, volume))
+        box = box.union(place_of(entry.prompt, volume))
     box = box.grown(np.ceil(_SEARCH_MM / np.asarray(volume.grid.spacing_kji_mm)).astype(int)).clipped(volume.shape_kji)
     while True:
         wider = np.zeros((2, 3), int)
@@ -163,7 +164,7 @@ def _correction(
             break
     changed = _allowed((odds > 0) != (before > 0.5), before > 0.5, seeds, region)
     if not changed.any():
-        box = _place(standing[-1], volume)
+        box = place_of(standing[-1], volume)
         return box, mask_kji[box.slices].astype(np.float32)
     probability = np.where(changed, 1 / (1 + np.exp(-np.clip(odds, -30, 30))), before)
     box = region.native_box(changed)
@@ -176,7 +177,7 @@ def _correction(
 def correction_region(volume: Volume, standing: tuple[Prompt, ...], extent: Box, widening: int) -> Region:
     """Mask and newest prompt with a margin of 12 mm or a quarter of their size, `widening` times."""
     spacing = np.asarray(volume.grid.spacing_kji_mm)
-    box = extent.union(_place(standing[-1], volume))
+    box = extent.union(place_of(standing[-1], volume))
     margin_mm = widening * max(_LEAST_MARGIN_MM, _MARGIN * float((np.asarray(box.shape_kji) * spacing).max()))
     return Region.covering(volume.grid, box.grown(np.ceil(margin_mm / spacing).astype(int)), MOST_VOXELS)
 
@@ -266,7 +267,7 @@ def _honour(probability: np.ndarray, box: Box, standing: tuple[Prompt, ...], vol
             if not prompt.positive:
                 probability[within.slices] = 0
             elif not _left_later(prompt, standing[place + 1 :], volume):
-                _bound(probability, prompt, within, box)
+                bound(probability, prompt, within, box)
     for prompt in standing:
         if not isinstance(prompt, BoxPrompt):
             where, crop = rasterize(prompt, volume.grid)
@@ -300,10 +301,10 @@ def _tidy(
 
 def _left_later(bounds: BoxPrompt, later: tuple[Prompt, ...], volume: Volume) -> bool:
     """Whether a later prompt says that the object reaches outside the box after all."""
-    return any(prompt.positive and not bounds.box.covers(_place(prompt, volume)) for prompt in later)
+    return any(prompt.positive and not bounds.box.covers(place_of(prompt, volume)) for prompt in later)
 
 
-def _bound(probability: np.ndarray, prompt: BoxPrompt, within: Box, box: Box) -> None:
+def bound(probability: np.ndarray, prompt: BoxPrompt, within: Box, box: Box) -> None:
     """Empty the crop outside the bounds; a flat box bounds its own slice only."""
     outside = np.ones(probability.shape, bool)
     outside[within.slices] = False

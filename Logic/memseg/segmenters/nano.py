@@ -20,15 +20,15 @@ import numpy as np
 from scipy import ndimage
 
 from .. import catalog
-from ..geometry import AXES, Box
+from ..geometry import Box
 from ..memory.interaction import Interaction
 from ..networks.nano import Nano
-from ..prompts import BoxPrompt, MaskPrompt, Prompt
+from ..prompts import BoxPrompt, Prompt
 from ..raster import rasterize
 from ..volume import Volume
 from . import nano_weights
 from .base import Numbered, Prediction
-from .geodesic import Geodesic
+from .geodesic import Geodesic, bound, place_of, standing_prompts
 from .nano_engine import Engine, Seen
 from .nano_tensors import covered_voxels, embeddings
 from .nano_view import View, extent_of_mask
@@ -107,7 +107,7 @@ class NanoSegmenter:
             blind = first and not changed.any()
             patch = opinion if blind else _agreed(patch, opinion, mask_kji)
         patch = _grown(patch, mask_kji, _cleared_by(newest, extent))
-        honour(patch.probability, patch.box, _standing(prompts), volume)
+        honour(patch.probability, patch.box, standing_prompts(prompts), volume)
         kept = embeddings(seen.answer, seen.place, newest, volume, seen.view)
         attention = attention_of(seen, memory)
         return Prediction(patch.box, patch.probability, *kept, attention=attention, note=self._engine.take_note())
@@ -119,7 +119,7 @@ class NanoSegmenter:
         mask_kji: np.ndarray,
         memory: tuple[Interaction, ...] | None,
     ) -> _Patch | None:
-        """What the geodesic model answers, told of earlier prompts only where they are remembered; None to a box."""
+        """What the geodesic model answers, told of earlier prompts unless memory is off; None to a box."""
         if isinstance(prompts[-1].prompt, BoxPrompt):
             return None
         asked = prompts if memory is not None else prompts[-1:]
@@ -245,13 +245,6 @@ def attention_of(seen: Seen, memory: tuple[Interaction, ...] | None) -> np.ndarr
     return spread
 
 
-def place_of(prompt: Prompt, volume: Volume) -> Box:
-    """The voxels of the volume a prompt covers, boxed."""
-    if isinstance(prompt, (BoxPrompt, MaskPrompt)):
-        return prompt.box.clipped(volume.shape_kji)
-    return rasterize(prompt, volume.grid)[0]
-
-
 def _anchor(prompt: Prompt, volume: Volume) -> Box:
     """Voxels that a patch holds in any case: the prompt's own, or one of a box's, which may be as large as the
     volume."""
@@ -294,13 +287,6 @@ def _grown(patch: _Patch, mask_kji: np.ndarray, box: Box) -> _Patch:
     probability = (mask_kji[whole.slices] > 0).astype(np.float32)
     probability[patch.box.relative_to(whole).slices] = patch.probability
     return _Patch(whole, probability)
-
-
-def _standing(prompts: tuple[Numbered, ...]) -> tuple[Prompt, ...]:
-    """The prompts since the last mask, which overrules those before it."""
-    given = [entry.prompt for entry in prompts]
-    masks = [place for place, prompt in enumerate(given) if isinstance(prompt, MaskPrompt)]
-    return tuple(given[masks[-1] + 1 :] if masks else given)
 
 
 def _extent(mask_kji: np.ndarray, volume: Volume, prompts: tuple[Numbered, ...]) -> Box:
@@ -367,21 +353,10 @@ def honour(probability: np.ndarray, box: Box, standing: tuple[Prompt, ...], volu
             if not prompt.positive:
                 probability[within.slices] = 0
             elif prompt is standing[-1]:
-                _bound(probability, prompt, within, box)
+                bound(probability, prompt, within, box)
             continue
         where, crop = rasterize(prompt, volume.grid)
         shared = where.intersection(box)
         if not shared.is_empty:
             covered = crop[shared.relative_to(where).slices] > 0
             probability[shared.relative_to(box).slices][covered] = float(prompt.positive)
-
-
-def _bound(probability: np.ndarray, prompt: BoxPrompt, within: Box, box: Box) -> None:
-    """Empty the crop outside the bounds; a flat box bounds its own slice only."""
-    outside = np.ones(probability.shape, bool)
-    outside[within.slices] = False
-    if prompt.flat_axis is not None:
-        axis = AXES.index(prompt.flat_axis)
-        others = np.arange(probability.shape[axis]) != prompt.box.start_kji[axis] - box.start_kji[axis]
-        np.moveaxis(outside, axis, 0)[others] = False
-    probability[outside] = 0
