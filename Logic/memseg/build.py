@@ -8,11 +8,14 @@ from importlib import import_module
 
 from . import catalog
 from .errors import ModelError
-from .segmenters.base import Segmenter
+from .segmenters.base import ModelCard, Segmenter
+from .segmenters.slice_base import SliceSegmenter
 
 _CLASSES = {
     "geodesic": ("memseg.segmenters.geodesic", "Geodesic"),
     "nano": ("memseg.segmenters.nano", "NanoSegmenter"),
+    "slices": ("memseg.segmenters.slices", "SliceNet"),
+    "slice-geodesic": ("memseg.segmenters.slice_geodesic", "SliceGeodesic"),
 }
 
 
@@ -28,14 +31,41 @@ def build(name: str | None = None, device: str = "auto", reads: str = "both") ->
 @lru_cache(maxsize=8)
 def _built(name: str, device: str, reads: str) -> Segmenter:
     card = catalog.card(name)
-    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
-        raise ModelError(f"There is no device called '{device}'; use auto, cpu, cuda, cuda:0 or mps.")
+    _check_device(device)
     if reads not in ("sparse", "dense", "both"):
         raise ModelError(f"There is no '{reads}' kind of memory; read sparse, dense or both.")
+    _check_can_be_built(card)
+    made = _class_of(card)
+    return made.from_file(catalog.weights_path(card), device, reads) if card.weights else made()
+
+
+def build_slices(name: str | None = None, device: str = "auto") -> SliceSegmenter:
+    """The slice segmenter of that name (None: the best that can be built here), built once and shared. Raises
+    ModelError."""
+    return _built_slices(name or catalog.default_slices(), device)
+
+
+@lru_cache(maxsize=4)
+def _built_slices(name: str, device: str) -> SliceSegmenter:
+    card = catalog.slice_card(name)
+    _check_device(device)
+    _check_can_be_built(card)
+    made = _class_of(card)
+    return made.from_file(catalog.weights_path(card), device) if card.weights else made()
+
+
+def _check_device(device: str) -> None:
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
+        raise ModelError(f"There is no device called '{device}'; use auto, cpu, cuda, cuda:0 or mps.")
+
+
+def _check_can_be_built(card: ModelCard) -> None:
     if missing := catalog.missing_packages(card):
         raise ModelError(f"The model '{card.name}' needs {', '.join(missing)}; install it, or choose another model.")
     if catalog.lacks_weights(card):
         raise ModelError(f"The weights of the model '{card.name}' ({card.weights}) are not here; choose another model.")
+
+
+def _class_of(card: ModelCard) -> type:
     module, class_name = _CLASSES[card.name]
-    segmenter = getattr(import_module(module), class_name)
-    return segmenter.from_file(catalog.weights_path(card), device, reads) if card.weights else segmenter()
+    return getattr(import_module(module), class_name)

@@ -10,6 +10,7 @@ from .errors import ModelError
 from .segmenters.base import ModelCard
 
 _PREFERRED = ("nano", "geodesic")  # the default is the first that can be built here; the last always can
+_PREFERRED_SLICES = ("slices", "slice-geodesic")
 _MODELS = Path(__file__).resolve().parents[2] / "MemSegSlicer" / "Resources" / "Models"
 
 _CARDS = (
@@ -33,6 +34,27 @@ _CARDS = (
     ),
 )
 
+_SLICE_CARDS = (  # these answer no prompts; they follow an object from slice to slice
+    ModelCard(
+        name="slices",
+        title="Slices",
+        summary="A small network that follows an object from slice to slice and remembers the slices it has met.",
+        prompts=frozenset(),
+        licence="Apache-2.0",
+        source="our own, trained by us; memory after SAM 2 (arXiv 2408.00714) and SLM-SAM 2 (arXiv 2505.01854)",
+        weights="slices.safetensors",
+        needs=("torch", "safetensors"),
+    ),
+    ModelCard(
+        name="slice-geodesic",
+        title="Slice geodesic",
+        summary="Follows an object from slice to slice by its intensities and outline. Needs no network, no GPU.",
+        prompts=frozenset(),
+        licence="Apache-2.0",
+        source="our own, on geodesic arrival times (GeoS, Criminisi et al., ECCV 2008)",
+    ),
+)
+
 
 def cards() -> tuple[ModelCard, ...]:
     """Every model this version knows."""
@@ -47,6 +69,25 @@ def installed() -> tuple[ModelCard, ...]:
 def default() -> str:
     """The name of the model to start with: nano where torch is, otherwise geodesic."""
     return next(name for name in _PREFERRED if can_be_built(card(name)))
+
+
+def slice_cards() -> tuple[ModelCard, ...]:
+    """Every model this version knows that follows an object from slice to slice."""
+    return _SLICE_CARDS
+
+
+def default_slices() -> str:
+    """The name of the one to follow slices with: the network where torch and its weights are."""
+    return next(name for name in _PREFERRED_SLICES if can_be_built(slice_card(name)))
+
+
+def note_on_slices() -> str:
+    """Why `default_slices` is not the best there is, a sentence; "" where it is."""
+    best = slice_card(_PREFERRED_SLICES[0])
+    if can_be_built(best):
+        return ""
+    lacks = ", ".join(missing_packages(best)) or best.weights
+    return f"The slice network needs {lacks}, which is not here; {slice_card(default_slices()).title} does its work."
 
 
 def can_be_built(card: ModelCard) -> bool:
@@ -68,10 +109,19 @@ def weights_path(card: ModelCard) -> Path:
 
 def card(name: str) -> ModelCard:
     """The card of that name; ModelError naming the nearest ones where there is none."""
-    for candidate in _CARDS:
+    return _of_name(name, _CARDS)
+
+
+def slice_card(name: str) -> ModelCard:
+    """The same among `slice_cards`."""
+    return _of_name(name, _SLICE_CARDS)
+
+
+def _of_name(name: str, known: tuple[ModelCard, ...]) -> ModelCard:
+    for candidate in known:
         if candidate.name == name:
             return candidate
-    names = [candidate.name for candidate in _CARDS]
+    names = [candidate.name for candidate in known]
     near = get_close_matches(name, names, n=1)
     advice = f"did you mean '{near[0]}'?" if near else f"choose one of: {', '.join(names)}."
     raise ModelError(f"There is no model called '{name}'; {advice}")

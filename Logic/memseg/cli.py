@@ -1,4 +1,4 @@
-"""The command line: `memseg segment | models | evaluate ...`, and whatever the shells add (`app`, `demo`).
+"""The command line: `memseg segment | propagate | models | evaluate ...`, and whatever the shells add (`app`, `demo`).
 
 Commands only read arguments, call the engine and print; what goes wrong is one sentence on the error stream and exit
 status 1. Ctrl-C stops at once and leaves no half-written file; pressing it again while that happens changes nothing.
@@ -25,6 +25,7 @@ from .errors import MemSegError, PromptError
 from .files import read_mask, read_volume, write_segmentation
 from .geometry import nearest_voxel
 from .prompts import BoxPrompt, Click, MaskPrompt, Prompt, Text
+from .propagate_command import propagate
 from .session import new_session
 from .training.command import app as train
 from .volume import Volume
@@ -39,6 +40,7 @@ app = typer.Typer(
 evaluate = typer.Typer(
     help="Measure models on labelled data, against each other on the same objects.", no_args_is_help=True
 )
+app.command()(propagate)
 app.add_typer(evaluate, name="evaluate")
 app.add_typer(train, name="train")
 
@@ -130,12 +132,13 @@ def segment(
 def models() -> None:
     """List the models, what they take, and whether they can run here."""
     table = Table("name", "prompts", "licence", "here", "about")
-    for card in catalog.cards():
+    for card in (*catalog.cards(), *catalog.slice_cards()):
         missing = catalog.missing_packages(card)
         missing += (card.weights,) if catalog.lacks_weights(card) else ()
         here = f"needs {', '.join(missing)}" if missing else "yes"
-        default = " (default)" if card.name == catalog.default() else ""
-        table.add_row(card.name + default, ", ".join(sorted(card.prompts)), card.licence, here, card.summary)
+        default = " (default)" if card.name in (catalog.default(), catalog.default_slices()) else ""
+        takes = ", ".join(sorted(card.prompts)) or "slices, to propagate"
+        table.add_row(card.name + default, takes, card.licence, here, card.summary)
     console.print(table)
 
 
@@ -223,6 +226,53 @@ def evaluate_study(
         parts=parts,
     )
     study(asked, console)
+
+
+@evaluate.command("propagation")
+def evaluate_propagation(
+    dataset: Annotated[Path, typer.Argument(help="Folder with a manifest.json: images, labels, names and values.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write a Markdown report there, such as RESULTS-slices.md.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="The slice segmenter to measure; without: the default.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:0 or mps.")] = "auto",
+    peer: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Compare with these instead of the usual ones: a slice segmenter, NAME:recent, NAME:self-sorting, "
+            "NAME:similar, NAME:ours or NAME:single by its memory, copy, fill, or a model of volumes; repeatable."
+        ),
+    ] = None,
+    axis: Annotated[str, typer.Option(help="k, j, i or all.")] = "k",
+    corrections: Annotated[int, typer.Option(min=0, max=50, help="Slices corrected one by one.")] = 5,
+    gap: Annotated[
+        int, typer.Option(min=0, help="Also follow objects of 30 slices and more across a gap of so many.")
+    ] = 0,
+    subjects: Annotated[str, typer.Option(help="validation, training or all.")] = "validation",
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many objects, spread over the volumes.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write every figure there.")] = None,
+    parts: Annotated[
+        Path | None, typer.Option(help="Folder that keeps each object when it is done; run again to go on from there.")
+    ] = None,
+) -> None:
+    """Objects followed from true slices: Dice, slices too many and too few, slices a second, Dice after corrections."""
+    from .evaluation.propagation.command import Options, run
+
+    asked = Options(
+        dataset=dataset,
+        output=output,
+        model=model,
+        device=device,
+        peers=tuple(peer) if peer else None,
+        axis=axis,
+        corrections=corrections,
+        gap=gap,
+        subjects=subjects,
+        limit=limit,
+        json=json,
+        parts=parts,
+    )
+    run(asked, console)
 
 
 def _version(asked: bool) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _RAS_FROM_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _VOLUME_ENDINGS = (".seg.nrrd", ".nii.gz", ".nrrd", ".nii", ".mha", ".mhd")
+_SEQUENCE_ENDINGS = (".nii.gz", ".nrrd", ".nii")
 _UNEVEN_SLICES = 0.1  # of the usual distance; scanners round positions to hundredths of a millimetre
 _TILT = 0.01  # sideways shift per mm of the slices' stacking direction
 
@@ -79,6 +80,33 @@ def read_volume(path: str | Path) -> Volume:
     path = Path(path)
     image = _read_series(path) if path.is_dir() else _read_file(path)
     return Volume(_scalar_array(image, path), _grid_of(image), name=path.name.removesuffix(ending(path)))
+
+
+def read_sequence(path: str | Path) -> tuple[Volume, ...]:
+    """The time points of a 4D NIfTI or NRRD file, or of a sequence as Slicer saves it, on one grid; a 3D file holds
+    one.
+
+    Raises FileError, VolumeError or GeometryError.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise FileError(f"{path.name} is a folder; a sequence is one 4D NIfTI or NRRD file.")
+    image = _read_file(path)
+    grid, name, points = _grid_of(image), path.name.removesuffix(ending(path)), _time_points(image, path)
+    return tuple(Volume(array, grid, name if len(points) == 1 else f"{name} {n}") for n, array in enumerate(points))
+
+
+def _time_points(image: sitk.Image, path: Path) -> np.ndarray:
+    """(T, K, J, I) voxels."""
+    import SimpleITK as sitk
+
+    key = "NRRD_kinds[pixel]"  # Slicer's sequences keep their list of time points where others keep colours
+    is_list = image.HasMetaDataKey(key) and image.GetMetaData(key) in ("list", "time")
+    if image.GetDimension() == 3 and is_list:
+        return np.ascontiguousarray(np.moveaxis(sitk.GetArrayFromImage(image), -1, 0))
+    if image.GetDimension() == 4 and image.GetNumberOfComponentsPerPixel() == 1:
+        return sitk.GetArrayFromImage(image)
+    return _scalar_array(image, path)[None]
 
 
 def read_mask(path: str | Path, volume: Volume, value: int | None = None) -> np.ndarray:
@@ -205,6 +233,18 @@ def _grid_of(image: sitk.Image) -> Grid:
 # -- writing ---------------------------------------------------------------------------------------------------------
 
 
+def check_output(path: Path, in_time: bool = False) -> None:
+    """FileError unless a segmentation, or with `in_time` the masks of a sequence, could be written under that name."""
+    if in_time and ending(path) not in _SEQUENCE_ENDINGS:
+        raise FileError(f"{path.name} has no ending for a label map in time; use .nii.gz or .nrrd.")
+    if ending(path) not in _VOLUME_ENDINGS:
+        raise FileError(f"{path.name} has no ending for a segmentation; use .seg.nrrd, .nii.gz, .nrrd or .mha.")
+    if not path.parent.is_dir():
+        raise FileError(
+            f"{path.name} cannot be written (no such folder); choose another place or make the folder first."
+        )
+
+
 def write_segmentation(path: str | Path, masks: Mapping[str, np.ndarray], volume: Volume) -> None:
     """Write named (K, J, I) masks: `.seg.nrrd` as Slicer's segmentation, any other ending as a label map 1, 2, ...
 
@@ -212,8 +252,7 @@ def write_segmentation(path: str | Path, masks: Mapping[str, np.ndarray], volume
     """
     path = Path(path)
     kind = ending(path)
-    if kind not in _VOLUME_ENDINGS:
-        raise FileError(f"{path.name} has no ending for a segmentation; use .seg.nrrd, .nii.gz, .nrrd or .mha.")
+    check_output(path)
     if not masks:
         raise FileError("There is no segment to write; segment something first.")
     for name, mask in masks.items():
@@ -230,6 +269,20 @@ def write_segmentation(path: str | Path, masks: Mapping[str, np.ndarray], volume
             image.SetMetaData(key, value)
     with replacing(path) as temporary:
         _write_checked(image, temporary)
+
+
+def write_sequence(path: str | Path, masks: Sequence[np.ndarray], volumes: Sequence[Volume]) -> None:
+    """Write the (K, J, I) masks of the time points of a sequence as one 4D label map, 0 and 1. Raises FileError; the
+    file is then as before."""
+    import SimpleITK as sitk
+
+    path = Path(path)
+    check_output(path, in_time=True)
+    if not masks or len(masks) != len(volumes) or any(np.shape(mask) != volumes[0].shape_kji for mask in masks):
+        raise FileError("A sequence has one mask for every time point, all of one shape.")
+    points = [_image_of([(np.asarray(mask) != 0).astype(np.uint8)], volumes[0].grid) for mask in masks]
+    with replacing(path) as temporary:
+        _write_checked(sitk.JoinSeries(points), temporary)
 
 
 def _layers(masks: Mapping[str, np.ndarray], volume: Volume) -> tuple[list[np.ndarray], list[tuple[int, int]]]:

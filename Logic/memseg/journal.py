@@ -127,14 +127,28 @@ def _take(session: Session, step: dict[str, Any], path: Path) -> None:
                 session.remove(index)
             case {"do": "forget", "number": int(number)}:
                 session.forget(number)
+            case {"do": "propagate" | "follow"}:
+                session.slicing.repeat(step)
+            case {"do": "agree", "axis": str(axis), "index": int(index), "model": str() | None as model}:
+                session.slicing.use(model)
+                session.agree(axis, index)
+            case {"do": "release" | "drop_slice" as name, "axis": str(axis), "index": int(index)}:
+                getattr(session, name)(axis, index)
+            case {"do": "pin_slice", "axis": str(axis), "index": int(index), "on": bool(on)}:
+                session.pin_slice(axis, index, on)
+            case {"do": "make_consistent", "axis": str(axis)}:
+                session.make_consistent(axis)
+            case {"do": "change_slice_model", "name": str() | None as name}:
+                session.change_slice_model(name)
             case {"do": "restore", "session": str(packed)}:
                 saved = session.from_bytes(b64decode(packed), session.volume)
+                session.slicing.prefer(saved.slicing.model)
                 session.restore(saved.history, saved.extent, saved.mask_kji[saved.extent.slices].copy())
             case {"do": "change_model", "name": str(name)}:
                 session.change_model(name)
-            case {"do": "undo" | "redo" | "reset" | "clear_memory" as name}:
+            case {"do": "undo" | "redo" | "reset" | "clear_memory" | "clear_slices" as name}:
                 getattr(session, name)()
             case _:
                 raise FileError("it holds a step of an unknown kind")
-    except (MemSegError, binascii.Error) as error:
+    except (MemSegError, binascii.Error, KeyError, TypeError, ValueError) as error:
         raise FileError(f"The journal {path.name} cannot be replayed to its end: {error}") from error

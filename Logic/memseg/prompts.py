@@ -132,12 +132,14 @@ class Lasso:
 class MaskPrompt:
     """The whole object as it should now be: a manual edit, or a mask from elsewhere. Outside the box it is empty.
 
-    box: half-open, inside a volume of shape_kji. values: uint8 0/1 of the box's shape, read-only.
+    box: half-open, inside a volume of shape_kji. values: uint8 0/1 of the box's shape, read-only. origin: what made it,
+    in words, where that was not the user, such as "propagated along k from slice 40"; prompts are equal without it.
     """
 
     shape_kji: tuple[int, int, int]
     box: Box
     values: np.ndarray
+    origin: str = ""
     kind: ClassVar[str] = "mask"
     positive: ClassVar[bool] = True
 
@@ -151,6 +153,8 @@ class MaskPrompt:
         if not Box.of_shape(shape).covers(self.box):
             raise PromptError("The mask lies outside the volume it was made for.")
         values.flags.writeable = False
+        if not isinstance(self.origin, str) or len(self.origin) > _LONGEST_TEXT:
+            raise PromptError(f"A mask's origin is at most {_LONGEST_TEXT} characters of text.")
         object.__setattr__(self, "shape_kji", shape)
         object.__setattr__(self, "values", values)
 
@@ -160,8 +164,13 @@ class MaskPrompt:
         mask = np.asarray(mask_kji)
         if mask.ndim != 3:
             raise PromptError(f"The mask has {mask.ndim} dimensions; a volume's mask has three.")
-        box = Box.of_mask(mask)
-        return cls(mask.shape, box, mask[box.slices])
+        return cls.within(mask.shape, Box.of_shape(mask.shape), mask)
+
+    @classmethod
+    def within(cls, shape_kji: tuple[int, int, int], box: Box, values: np.ndarray, origin: str = "") -> MaskPrompt:
+        """From a crop at the box, kept as the crop of its bounding box."""
+        tight = Box.of_mask(values)
+        return cls(shape_kji, tight.shifted(box.start_kji), values[tight.slices], origin)
 
     def __eq__(self, other: object) -> bool:
         return (
@@ -216,13 +225,14 @@ def to_record(prompt: Prompt) -> dict[str, Any]:
     """The prompt as plain JSON values; `from_record` gives back an equal prompt."""
     if isinstance(prompt, MaskPrompt):
         packed = base64.b64encode(zlib.compress(np.packbits(prompt.values).tobytes(), 6)).decode()
-        return {
+        record = {
             "kind": prompt.kind,
             "shape_kji": prompt.shape_kji,
             "start_kji": prompt.box.start_kji,
             "stop_kji": prompt.box.stop_kji,
             "values": packed,
         }
+        return {**record, "origin": prompt.origin} if prompt.origin else record
     return {"kind": prompt.kind, **vars(prompt)}
 
 
@@ -254,4 +264,4 @@ def _mask_from_record(fields: dict[str, Any]) -> MaskPrompt:
     if len(packed) != expected:
         raise ValueError("the mask's bits do not fill its box")
     bits = np.unpackbits(np.frombuffer(packed, np.uint8), count=box.size)
-    return MaskPrompt(tuple(fields["shape_kji"]), box, bits.reshape(box.shape_kji))
+    return MaskPrompt(tuple(fields["shape_kji"]), box, bits.reshape(box.shape_kji), fields.get("origin", ""))

@@ -2,93 +2,49 @@
 
 The path of a prompt is `Session.add`: check, recall, segment, commit. Nothing before the commit changes anything, so a
 raised error leaves the session as it was. What can be undone is a list of steps, each the crop of the mask that changed
-and the two immutable states between which it leads.
+and the two immutable states between which it leads. What is done slice by slice is in slice_work.py.
 """
 
 from __future__ import annotations
 
 import logging
 from base64 import b64encode
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from . import catalog
-from .build import build
+from . import catalog, slice_work
+from .build import build, build_slices
 from .errors import SessionError
 from .geometry import Box
+from .history import History, State, Step
 from .journal import Journal
 from .memory.interaction import CAPACITY, Interaction, InteractionMemory
+from .memory.slices import SliceMemory
 from .prompts import MaskPrompt, Prompt, check_fits, to_record
-from .segmenters.base import Numbered, Segmenter, check_takes
+from .propagation import PATIENCE, SliceMark, spared
+from .replay import replayed
+from .segmenters.base import Numbered, Prediction, Segmenter, check_takes
+from .segmenters.slice_base import SliceSegmenter
+from .slice_review import Suggestion
+from .slice_run import Steps
+from .slicing import Slicing
 from .volume import MaskChange, Volume
 
+__all__ = ["History", "Session", "State", "Step", "new_session"]
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, eq=False)
-class State:
-    """What a session knows beside its mask: the prompts in force, oldest first, and what is remembered of them.
-
-    leaned: (number, share) of those remembered interactions that the mask leaned on, oldest first. Shares are 0 to 1,
-    together 1 unless the memory has lost some since; empty where the segmenter could not tell, or was not asked.
-    """
-
-    prompts: tuple[Numbered, ...] = ()
-    memory: InteractionMemory = InteractionMemory()
-    leaned: tuple[tuple[int, float], ...] = ()
-
-    def __post_init__(self) -> None:
-        numbers = [number for number, _ in self.leaned]
-        if len(set(numbers)) < len(numbers) or not self.memory.numbers.issuperset(numbers):
-            raise ValueError("A mask leans on interactions that the memory holds, and on each once.")
-        if not all(0 <= share <= 1 for _, share in self.leaned):
-            raise ValueError("A share is 0 to 1.")
-
-    def remembering(self, memory: InteractionMemory) -> State:
-        """The same with another memory, and of what was leaned on only what that holds."""
-        held = memory.numbers
-        return replace(self, memory=memory, leaned=tuple(pair for pair in self.leaned if pair[0] in held))
-
-
-@dataclass(frozen=True, eq=False)
-class Step:
-    """One thing the user did: the crop it changed, and the state before and after.
-
-    The crops are kept as bits, so that sixty steps on an organ of 300 x 250 x 150 voxels take 340 MB and not 1.3 GB.
-    """
-
-    box: Box
-    before_bits: np.ndarray
-    after_bits: np.ndarray
-    before: State
-    after: State
-
-    @classmethod
-    def of(cls, change: MaskChange, before: State, after: State) -> Step:
-        return cls(change.box, np.packbits(change.before), np.packbits(change.after), before, after)
-
-    @property
-    def change(self) -> MaskChange:
-        crops = (np.unpackbits(bits, count=self.box.size) for bits in (self.before_bits, self.after_bits))
-        return MaskChange(self.box, *(crop.reshape(self.box.shape_kji) for crop in crops))
-
-
-@dataclass(frozen=True, eq=False)
-class History:
-    """All of a session but its mask: the present state, the steps that led to it and those undone, the next number."""
-
-    state: State
-    done: tuple[Step, ...]
-    undone: tuple[Step, ...]
-    next_number: int
-
-
 class Session:
-    """See the module. Not thread-safe: one thread at a time calls it. capacity: interactions the memory holds."""
+    """See the module. Not thread-safe: one thread at a time calls it.
+
+    capacity: interactions the memory holds. slices: what follows the object from slice to slice; None builds the
+    default when it is first needed. Whatever is done while a propagation runs ends that first, keeping what it has
+    done.
+    """
 
     def __init__(
         self,
@@ -98,6 +54,7 @@ class Session:
         memory: bool = True,
         journal: Journal | None = None,
         capacity: int = CAPACITY,
+        slices: SliceSegmenter | None = None,
     ) -> None:
         self.volume = volume
         self.uses_memory = memory
@@ -111,6 +68,7 @@ class Session:
         self._undone: list[Step] = []
         self._next_number = 1
         self._note = ""
+        self.slicing = Slicing(self, slices, device)
 
     # -- what a shell shows ------------------------------------------------------------------------------------------
 
@@ -144,6 +102,23 @@ class Session:
         return self._segmenter.card.name
 
     @property
+    def slice_model(self) -> str:
+        """The name of what follows the object from slice to slice."""
+        return self.slicing.segmenter.card.name
+
+    @property
+    def slices(self) -> SliceMemory:
+        return self._state.slices
+
+    def marks(self, axis: str) -> dict[int, SliceMark]:
+        """What is known of the slices along an axis that were agreed or propagated, by index."""
+        return {index: mark for (other, index), mark in sorted(self._state.marks.items()) if other == axis}
+
+    @property
+    def is_propagating(self) -> bool:
+        return self.slicing.is_running
+
+    @property
     def can_undo(self) -> bool:
         return bool(self._done)
 
@@ -162,6 +137,7 @@ class Session:
 
     def restore(self, history: History, box: Box, values: np.ndarray) -> None:
         """Take over a saved history and mask (uint8 crop at `box`, empty elsewhere) in place of all there is."""
+        self.end_propagation()
         self._apply(self._change_to(box, values))
         self._extent = box
         self._state, self._next_number = history.state, history.next_number
@@ -172,24 +148,34 @@ class Session:
     def add(self, prompt: Prompt) -> MaskChange:
         """Answer a prompt; returns what changed in the mask. Raises PromptError, or what the segmenter raises."""
         self._check(prompt)
+        self.end_propagation()
         entry = Numbered(self._next_number, prompt)
         after, change = self._answer(self._state, entry)
+        if after.axis:
+            after = slice_work.answered(after, self.volume, self._mask, change, entry, self.slicing.remembering)
         return self._commit(change, after, {"do": "add", "prompt": to_record(prompt)})
 
     def remove(self, index: int) -> MaskChange:
-        """Take the prompt at `index` of `prompts` out as if it had never been given, answering the later ones again."""
+        """Take the prompt at `index` of `prompts` out as if it had never been given, answering the later ones again.
+
+        Agreed slices stay as they are, but for those that only this prompt made agreed.
+        """
+        self.end_propagation()
         if not 0 <= index < len(self.prompts):
             raise SessionError(f"There is no prompt {index + 1} to delete; the session holds {len(self.prompts)}.")
         kept = self.prompts[:index] + self.prompts[index + 1 :]
-        after, change = self._replayed(kept)
+        after, change = replayed(kept, self._state, self._done, self._mask, self._apply, self._answer)
         return self._commit(change, after, {"do": "remove", "index": index})
 
     def reset(self) -> MaskChange:
-        """Empty mask, prompts and memory; can be undone."""
-        return self._commit(self._emptying(), State((), self.memory.cleared()), {"do": "reset"})
+        """Empty mask, prompts and memories, agreed slices too; can be undone."""
+        self.end_propagation()
+        after = State((), self.memory.cleared(), slices=self.slices.cleared())
+        return self._commit(self._emptying(), after, {"do": "reset"})
 
     def forget(self, number: int) -> None:
         """Drop one interaction from the memory, keeping its prompt and the mask; can be undone."""
+        self.end_propagation()
         memory = self.memory.without(number)
         if memory is self.memory:
             raise SessionError(f"The memory holds no interaction {number}; choose one that it lists.")
@@ -197,16 +183,19 @@ class Session:
 
     def clear_memory(self) -> None:
         """Drop all interactions from the memory, keeping prompts and mask; can be undone."""
+        self.end_propagation()
         self._commit(MaskChange.nothing(), self._state.remembering(self.memory.cleared()), {"do": "clear_memory"})
 
     def change_model(self, name: str) -> None:
         """Answer further prompts with another model. Mask, prompts, history stay; each model reads its own memories."""
         segmenter = build(name, self._device)
+        self.end_propagation()
         self._write({"do": "change_model", "name": name})
         self._segmenter = segmenter
 
     def undo(self) -> MaskChange:
         """Mask, prompts and memory back to before the last step; returns what changed in the mask."""
+        self.end_propagation()
         if not self._done:
             raise SessionError("There is nothing to undo.")
         self._write({"do": "undo"})
@@ -219,6 +208,7 @@ class Session:
 
     def redo(self) -> MaskChange:
         """The step undone last, done again."""
+        self.end_propagation()
         if not self._undone:
             raise SessionError("There is nothing to redo.")
         self._write({"do": "redo"})
@@ -233,23 +223,95 @@ class Session:
         """Write mask, prompts, memory and history to one file, which `memseg.load_session` reads."""
         from .session_file import save_session
 
+        self.end_propagation()
         save_session(self, path)
 
     def to_bytes(self) -> bytes:
         """What `save` writes."""
         from .session_file import to_bytes
 
+        self.end_propagation()
         return to_bytes(self)
 
     @classmethod
     def from_bytes(
-        cls, data: bytes, volume: Volume, segmenter: Segmenter | None = None, device: str = "auto"
+        cls,
+        data: bytes,
+        volume: Volume,
+        segmenter: Segmenter | None = None,
+        device: str = "auto",
+        slices: SliceSegmenter | None = None,
     ) -> Session:
         """The session that `to_bytes` gave, on the same image. Raises SessionError for another image, FileError for
-        damaged data. segmenter: None builds the model that the data name."""
+        damaged data. segmenter, slices: None builds the models that the data name."""
         from .session_file import from_bytes
 
-        return from_bytes(data, volume, segmenter, device)
+        return from_bytes(data, volume, segmenter, device, slices)
+
+    # -- slice by slice ------------------------------------------------------------------------------------------
+
+    def propagate(
+        self,
+        axis: str = "k",
+        reference: int | Sequence[int] | None = None,
+        first: int | None = None,
+        last: int | None = None,
+        direction: str = "both",
+        policy: str | None = None,
+        patience: int = PATIENCE,
+        into: Session | None = None,
+    ) -> Steps:
+        """Follow the object from slice to slice; the mask grows with every step (SliceStep) that is taken.
+
+        reference: slices whose mask is right, which makes them agreed; None: the agreed ones of the range, or else the
+        one with most voxels. first, last: the range, both included. direction: "up" towards higher indices, "down",
+        "both". policy: a rule of slice memory, kept from then on. patience: slices in a row without the object that end
+        it. Agreed slices stay as they are. Ending, by whatever means, keeps what was done, as one step to undo and one
+        prompt.
+
+        axis "t": every slice along k is followed into the session `into`, on the next time point, which is what
+        changes. Raises SessionError, at once, for what cannot be done.
+        """
+        return self.slicing.propagate(axis, reference, first, last, direction, policy, patience, into)
+
+    def end_propagation(self) -> None:
+        """End the one that is running, if any, keeping what it has done."""
+        self.slicing.end()
+
+    def agree(self, axis: str, index: int) -> None:
+        """Keep a slice as it is, with the object or without; can be undone. Propagation starts from such slices."""
+        self.slicing.agree(axis, index)
+
+    def release(self, axis: str, index: int) -> None:
+        """Let propagation change an agreed slice again; can be undone."""
+        self.slicing.release(axis, index)
+
+    def pin_slice(self, axis: str, index: int, on: bool = True) -> None:
+        """Keep a remembered slice for good, or no longer; can be undone."""
+        self.slicing.pin(axis, index, on)
+
+    def drop_slice(self, axis: str, index: int) -> None:
+        """Take a slice out of slice memory, keeping mask and marks; can be undone."""
+        self.slicing.drop(axis, index)
+
+    def clear_slices(self) -> None:
+        """Empty slice memory, keeping mask and marks; can be undone."""
+        self.slicing.clear()
+
+    def suggest_slice(self, axis: str | None = None) -> Suggestion | None:
+        """The propagated slice whose correction would help most; None where there is none. axis: None for the one last
+        worked along."""
+        return self.slicing.suggest(axis or self._state.axis)
+
+    def make_consistent(self, axis: str | None = None) -> MaskChange:
+        """Even the propagated slices out from one to the next, and take off what hangs on no agreed one; can be
+        undone."""
+        return self.slicing.make_consistent(axis or self._state.axis or "k")
+
+    def change_slice_model(self, name: str | None) -> None:
+        """Follow the object with another slice segmenter from now on; None: the default. Each reads its own
+        memories."""
+        self.slicing.change_model(name)
 
     # -- one prompt ----------------------------------------------------------------------------------------------
 
@@ -264,16 +326,24 @@ class Session:
         """The state after one more prompt, and what it changes in the present mask. Changes nothing."""
         prompts = (*state.prompts, entry)
         if isinstance(entry.prompt, MaskPrompt):
-            return State(prompts, state.memory), self._change_to(entry.prompt.box, entry.prompt.values)
+            after = replace(state, prompts=prompts, leaned=())
+            return after, self._change_to(entry.prompt.box, entry.prompt.values)
         recalled = self._recall(state.memory)
         prediction = self._segmenter.predict(self.volume, prompts, self.mask_kji, recalled)
         self._note = prediction.note
-        change = MaskChange.between(self._mask, prediction.box, prediction.mask)
-        after = State(prompts, state.memory, _shares(recalled or (), prediction.attention))
+        change = MaskChange.between(self._mask, prediction.box, self._spared(state, entry.prompt, prediction))
+        after = replace(state, prompts=prompts, leaned=_shares(recalled or (), prediction.attention))
         if self.uses_memory:
             new = Interaction(entry.number, self.model, prediction.sparse, prediction.dense)
             after = after.remembering(state.memory.remember(new))
         return after, change
+
+    def _spared(self, state: State, prompt: Prompt, prediction: Prediction) -> np.ndarray:
+        """The predicted crop, with agreed slices that the prompt does not speak of as they are."""
+        if not state.agreed:
+            return prediction.mask
+        keys = set(state.agreed) - slice_work.covered(prompt, self.volume.grid)
+        return spared(self._mask, prediction.box, prediction.mask, keys)
 
     def _change_to(self, box: Box, values: np.ndarray) -> MaskChange:
         """The change after which the mask is `values` at `box` and empty elsewhere."""
@@ -286,41 +356,6 @@ class Session:
     def _emptying(self) -> MaskChange:
         return self._change_to(Box.empty(), np.zeros((0, 0, 0), np.uint8))
 
-    # -- replay --------------------------------------------------------------------------------------------------
-
-    def _replayed(self, prompts: tuple[Numbered, ...]) -> tuple[State, MaskChange]:
-        """The state and the total change of answering just these prompts; the mask is put back before returning.
-
-        Starts from the latest moment in the history at which the session held a beginning of this list.
-        """
-        state, backwards = self._latest_beginning(prompts)
-        walked: list[MaskChange] = []
-        try:
-            for change in backwards:
-                self._apply(change)
-                walked.append(change)
-            for entry in prompts[len(state.prompts) :]:
-                self._check(entry.prompt)
-                state, change = self._answer(state, entry)
-                self._apply(change)
-                walked.append(change)
-            touched = _union(change.box for change in walked)
-            after = self._mask[touched.slices].copy()
-        finally:
-            for change in reversed(walked):
-                self._apply(change.inverse)
-        return state, MaskChange.between(self._mask, touched, after)
-
-    def _latest_beginning(self, prompts: tuple[Numbered, ...]) -> tuple[State, list[MaskChange]]:
-        """The latest past state whose prompts begin the list, and the changes that lead the mask back to it."""
-        backwards: list[MaskChange] = []
-        for step in reversed(self._done):
-            backwards.append(step.change.inverse)
-            held = step.before.prompts
-            if held == prompts[: len(held)]:
-                return step.before, backwards
-        return State((), self.memory.cleared()), [self._emptying()]
-
     # -- the only two places where anything changes ----------------------------------------------------------------
 
     def _commit(self, change: MaskChange, after: State, record: dict[str, Any]) -> MaskChange:
@@ -329,7 +364,7 @@ class Session:
         self._undone.clear()
         self._apply(change)
         self._state = after
-        self._next_number += record["do"] == "add"
+        self._next_number += self._done[-1].number > 0
         log.info("%s: %d voxels changed, %d prompts", record["do"], change.voxels_changed, len(after.prompts))
         return change
 
@@ -364,22 +399,18 @@ def _shares(recalled: tuple[Interaction, ...], attention: np.ndarray | None) -> 
     return tuple((entry.number, float(share)) for entry, share in zip(recalled, shares))
 
 
-def _union(boxes: Iterable[Box]) -> Box:
-    total = Box.empty()
-    for box in boxes:
-        total = total.union(box)
-    return total
-
-
 def new_session(
     volume: Volume,
     model: str | None = None,
     device: str = "auto",
     memory: bool = True,
     journal: str | Path | None = None,
+    slice_model: str | None = None,
 ) -> Session:
-    """A session with an empty mask. model: a card's name, None for the default. journal: a new file that records every
-    step as it happens, from which `memseg.resume_session` rebuilds the session after a crash."""
+    """A session with an empty mask. model: a card's name, None for the default; slice_model: the same of what follows
+    the object from slice to slice. journal: a new file that records every step as it happens, from which
+    `memseg.resume_session` rebuilds the session after a crash."""
     segmenter = build(model, device)
+    slices = None if slice_model is None else build_slices(slice_model, device)
     keeper = Journal.begin(journal, volume, segmenter.card.name, memory) if journal is not None else None
-    return Session(volume, segmenter, device, memory, keeper)
+    return Session(volume, segmenter, device, memory, keeper, slices=slices)

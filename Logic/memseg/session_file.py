@@ -14,16 +14,20 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from .errors import FileError, PromptError, SessionError
 from .files import replacing
-from .geometry import Box
+from .geometry import AXES, Box
 from .memory.interaction import Interaction, InteractionMemory
+from .memory.slices import SliceEntry, SliceFeatures, SliceMemory
 from .prompts import from_record, to_record
+from .propagation import SliceMark
 from .segmenters.base import Numbered, Segmenter
+from .segmenters.slice_base import SliceSegmenter
 from .session import Session, State, Step
 from .volume import MaskChange, Volume
 
@@ -70,11 +74,26 @@ def to_bytes(session: Session) -> bytes:
             "dense": None if entry.dense is None else stored(entry.dense),
         }
     )
+    features = _Table(
+        lambda value: {"keys": stored(value.keys), "values": stored(value.values), "window_mm": value.window_mm}
+    )
+    entries = _Table(lambda entry: {**vars_of(entry), "features": features.position(entry.features)})
+    memories = _Table(
+        lambda memory: {
+            **vars_of(memory),
+            "entries": [entries.position(entry) for entry in memory.entries],
+            "recent": [entries.position(entry) for entry in memory.recent],
+        }
+    )
+    marks = _Table(lambda known: {"marks": [[*key, vars_of(mark)] for key, mark in known.items()]})
     states = _Table(
         lambda state: {
             "prompts": [prompts.position(entry) for entry in state.prompts],
             "memory": [interactions.position(entry) for entry in state.memory],
             "leaned": state.leaned,
+            "slices": memories.position(state.slices),
+            "marks": marks.position(state.marks),
+            "axis": state.axis,
         }
     )
 
@@ -94,6 +113,7 @@ def to_bytes(session: Session) -> bytes:
         "format": _FORMAT,
         "image": session.volume.fingerprint,
         "model": session.model,
+        "slice_model": session.slicing.model,
         "uses_memory": session.uses_memory,
         "capacity": session.memory.capacity,
         "next_number": history.next_number,
@@ -103,13 +123,26 @@ def to_bytes(session: Session) -> bytes:
         "undone": [step(value) for value in history.undone],
     }
     description |= {"prompts": prompts.rows, "interactions": interactions.rows, "states": states.rows}
+    description |= {"slice_features": features.rows, "slice_entries": entries.rows}
+    description |= {"slice_memories": memories.rows, "slice_marks": marks.rows}
     arrays["description"] = np.frombuffer(json.dumps(description).encode(), np.uint8)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
     return buffer.getvalue()
 
 
-def from_bytes(data: bytes, volume: Volume, segmenter: Segmenter | None = None, device: str = "auto") -> Session:
+def vars_of(value: Any) -> dict[str, Any]:
+    """The fields of a value that are plain numbers, truths and words."""
+    return {name: held for name, held in vars(value).items() if isinstance(held, (bool, int, float, str))}
+
+
+def from_bytes(
+    data: bytes,
+    volume: Volume,
+    segmenter: Segmenter | None = None,
+    device: str = "auto",
+    slices: SliceSegmenter | None = None,
+) -> Session:
     """See Session.from_bytes."""
     from .build import build
 
@@ -123,9 +156,9 @@ def from_bytes(data: bytes, volume: Volume, segmenter: Segmenter | None = None, 
                 raise FileError("The session was saved by another version of this program; update it, then load again.")
             if description["image"] != volume.fingerprint:
                 raise SessionError("The session belongs to another image; open the image it was made on, then load it.")
-            session = Session(
-                volume, segmenter or build(str(description["model"]), device), device, bool(description["uses_memory"])
-            )
+            segmenter = segmenter or build(str(description["model"]), device)
+            session = Session(volume, segmenter, device, bool(description["uses_memory"]), slices=slices)
+            session.slicing.prefer(description.get("slice_model"))
             _Reader(description, arrays, volume).fill(session)
     except _UNREADABLE as error:
         raise FileError(_DAMAGED) from error
@@ -141,6 +174,10 @@ class _Reader:
         self._volume = volume
         self._prompts = [self._prompt(row) for row in description["prompts"]]
         self._interactions = [self._interaction(row) for row in description["interactions"]]
+        features = [self._slice_features(row) for row in description.get("slice_features", ())]
+        self._entries = [self._entry(row, features) for row in description.get("slice_entries", ())]
+        self._memories = [self._memory(row) for row in description.get("slice_memories", ())]
+        self._marks = [self._known(row["marks"]) for row in description.get("slice_marks", ())]
         self._states = [self._state(row) for row in description["states"]]
 
     def fill(self, session: Session) -> None:
@@ -153,6 +190,9 @@ class _Reader:
             undone=tuple(self._step(row) for row in description["undone"]),
             next_number=int(description["next_number"]),
         )
+        added = {step.number for step in history.done} if history.done and not history.done[0].before.prompts else set()
+        if not added.issuperset(entry.number for entry in history.state.prompts):
+            raise ValueError("a prompt that no step has added")
         session.restore(history, *self._crop(description["mask"]))
 
     def _prompt(self, row: dict[str, Any]) -> Numbered:
@@ -170,7 +210,34 @@ class _Reader:
         if len(memory.numbers) < len(memory):
             raise ValueError("a memory holds an interaction twice")
         leaned = tuple((int(number), float(share)) for number, share in row.get("leaned", ()))  # older files: none
-        return State(tuple(self._prompts[position] for position in row["prompts"]), memory, leaned)
+        prompts = tuple(self._prompts[position] for position in row["prompts"])
+        if "slices" not in row:  # a file from before slices were remembered
+            return State(prompts, memory, leaned)
+        slices, marks = self._memories[row["slices"]], self._marks[row["marks"]]
+        return State(prompts, memory, leaned, slices, marks, str(row["axis"]))
+
+    def _slice_features(self, row: dict[str, Any]) -> SliceFeatures:
+        return SliceFeatures(self._arrays[row["keys"]], self._arrays[row["values"]], tuple(row["window_mm"]))
+
+    def _entry(self, row: dict[str, Any], features: list[SliceFeatures]) -> SliceEntry:
+        entry = SliceEntry(**{**row, "features": features[row["features"]]})
+        self._check_slice(entry.axis, entry.index)
+        return entry
+
+    def _memory(self, row: dict[str, Any]) -> SliceMemory:
+        held = {name: tuple(self._entries[position] for position in row[name]) for name in ("entries", "recent")}
+        return SliceMemory(**{**row, **held})
+
+    def _known(self, rows: list[Any]) -> MappingProxyType:
+        """One mapping for all states that share it, as when it was saved."""
+        marks = {(str(axis), index): SliceMark(**fields) for axis, index, fields in rows}
+        for axis, index in marks:
+            self._check_slice(axis, index)
+        return MappingProxyType(marks)
+
+    def _check_slice(self, axis: str, index: int) -> None:
+        if type(index) is not int or not 0 <= index < self._volume.shape_kji[AXES.index(axis)]:
+            raise ValueError("a slice outside the volume")
 
     def _crop(self, row: dict[str, Any]) -> tuple[Box, np.ndarray]:
         box = Box(tuple(row["start"]), tuple(row["stop"]))

@@ -23,6 +23,18 @@ class Actions:
     type_words: Action
     show_prompt: Action
     remove_prompt: Action
+    forget: Action
+    clear_memory: Action
+
+    choose_axis: Action
+    propagate: Action
+    agree: Action
+    show_suggested: Action
+    make_consistent: Action
+    show_slice: Action
+    pin_slice: Action
+    drop_slice: Action
+    clear_slices: Action
 
     add_segment: Action
     choose_segment: Action

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import logging
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ from .markers import PromptMarkers
 from .notices import Notices
 from .page_state import page_of
 from .prompting import Prompting
+from .propagating import Propagating
 from .segments import Segments
 from .server import Transfers
 from .surfaces import Surfaces
@@ -39,6 +42,7 @@ from .workspace import Workspace
 
 logger = logging.getLogger(__name__)
 
+_SLOWEST_PAGE_S = 1.0  # a tab that takes longer to be told of a slice does not hold the next one up
 _ICON = Path(__file__).parents[1] / "Resources" / "Icons" / "MemSegSlicer.png"
 
 
@@ -58,13 +62,15 @@ class Application:
         scene = self._slicer.scene
         self._views = FourUpViews(server, self._slicer, self._page)
         self._worker = Worker(loop.call_soon_threadsafe)
-        self._controller = Controller(scene, self._worker, model, device)
+        pace = partial(self._start, self._after_drawing)
+        self._controller = Controller(scene, self._worker, model, device, pace=pace)
         self._workspace = Workspace(scene)
         self._surfaces = Surfaces(scene, self._workspace, self._show_new_surface)
         self._segments = Segments(self._page, self._workspace, self._controller, self._on_segments_changed)
         self._prompting = Prompting(
             self._page, self._controller, self._segments, PromptMarkers(scene), self._notices, self._views.jump_to
         )
+        self._propagating = Propagating(self._page, self._controller, self._segments, self._views, self._notices)
         self._documents = Documents(
             server,
             self._slicer,
@@ -122,6 +128,17 @@ class Application:
             "type_words": self._prompting.type,
             "show_prompt": self._prompting.show,
             "remove_prompt": self._prompting.remove,
+            "forget": self._prompting.forget,
+            "clear_memory": self._prompting.clear_memory,
+            "choose_axis": self._propagating.choose_axis,
+            "propagate": self._propagating.propagate,
+            "agree": self._propagating.agree,
+            "show_suggested": self._propagating.show_suggested,
+            "make_consistent": self._propagating.make_consistent,
+            "show_slice": self._propagating.show_slice,
+            "pin_slice": self._propagating.pin_slice,
+            "drop_slice": self._propagating.drop_slice,
+            "clear_slices": self._propagating.clear_slices,
             "add_segment": self._segments.add,
             "choose_segment": self._segments.choose,
             "toggle_segment": self._segments.toggle,
@@ -173,6 +190,7 @@ class Application:
         data.has_image = True
         data.image_name = node.GetName()
         data.image_summary = summary_words(volume.shape_kji, volume.grid.spacing_kji_mm)
+        self._propagating.show_volume()
         self._choose_window(windowing.first_choice(volume))
         self._segments.refresh()
         self._suggest_names(node.GetName())
@@ -184,6 +202,7 @@ class Application:
     def _on_session_changed(self, state: SessionState) -> None:
         with self._server.state:
             self._prompting.show_state(state)
+            self._propagating.show_state(state)
         if not state.busy:
             self._surfaces.refresh()
 
@@ -236,6 +255,12 @@ class Application:
         self._server.js_call(DOWNLOAD, "exec", address)
         self._notices.say(f"Downloading {path.name}.")
 
+    async def _after_drawing(self, show: Callable[[], None]) -> None:
+        """When the page has been sent what was there to show, so that it keeps up with a propagation."""
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._server.network_completion, _SLOWEST_PAGE_S)
+        show()
+
     def _press(self, key: str) -> None:
         """A keyboard shortcut, by the name that page.js gives it."""
         data = self._page.data
@@ -245,6 +270,8 @@ class Application:
             data.positive = key == "positive"
         elif key in ("undo", "redo"):
             getattr(self._prompting, key)()
+        elif key in ("propagate", "agree", "show_suggested"):
+            getattr(self._propagating, key)()
         elif key == "remove":
             self._prompting.remove_last()
         elif key == "fit":

@@ -20,7 +20,8 @@ class SegmentRow:
 
 @dataclass
 class PromptRow:
-    """A line of the prompt list. index: position in the session's prompts, 0 the oldest. number: for the user.
+    """A line of the prompt list. index: position in the session's prompts, 0 the oldest. number: for the user. kind: of
+    the prompt, or "slices" for a propagation.
 
     leaned: how much the present mask leaned on it, "42 %", or "" where that is not known. bar: the same as a length,
     1 for the largest in the list.
@@ -36,6 +37,43 @@ class PromptRow:
 
 
 @dataclass
+class AxisRow:
+    """An axis of the image. title: of the views that show its slices. low, high: letters at its first and last end."""
+
+    axis: str = "k"
+    title: str = ""
+    size: int = 1
+    low: str = ""
+    high: str = ""
+
+
+@dataclass
+class Bar:
+    """Slices of the strip that look the same: `count` from `start` on. level: of the colour, 0 the least confident."""
+
+    start: int = 0
+    count: int = 0
+    kind: str = "untouched"
+    level: int = 0
+    percent: int = 0
+    words: str = ""
+
+
+@dataclass
+class SliceRow:
+    """A line of the slice memory. confidence: in percent. Agreed and pinned ones never leave by themselves."""
+
+    key: str = ""
+    axis: str = "k"
+    index: int = 0
+    title: str = ""
+    confidence: int = 0
+    prominence: str = ""
+    agreed: bool = False
+    pinned: bool = False
+
+
+@dataclass
 class ModelRow:
     """A line of the model menu, from a model card."""
 
@@ -48,7 +86,12 @@ class ModelRow:
 
 @dataclass
 class PageState:
-    """Everything the page binds to; lengths in mm."""
+    """Everything the page binds to; lengths in mm.
+
+    axis: of the image, along which propagation and strip go; axis_size, axis_low, axis_high: as in its row.
+    slice_shown: by its view. slice_range: first and last slice to propagate to. starts_from: words. suggested: slice of
+    the axis whose correction would help most, -1 without one; suggestion: why, and of which axis.
+    """
 
     owner: str = ""
     dark: bool = True
@@ -74,6 +117,30 @@ class PageState:
     prompts: list[PromptRow] = field(default_factory=list)
     memory_count: int = 0
     memory_capacity: int = 60
+    remembered: list[PromptRow] = field(default_factory=list)
+    slices: list[SliceRow] = field(default_factory=list)
+    slice_capacity: int = 8
+    interactions_open: bool = False
+    slices_open: bool = False
+
+    axes: list[AxisRow] = field(default_factory=list)
+    axis: str = "k"
+    axis_size: int = 1
+    axis_low: str = ""
+    axis_high: str = ""
+    slice_shown: int = 0
+    slice_agreed: bool = False
+    slice_range: list[int] = field(default_factory=lambda: [0, 0])
+    direction: str = "both"
+    stops_at_end: bool = True
+    starts_from: str = ""
+    propagate_open: bool = True
+    propagating: bool = False
+    progress: str = ""
+    bars: list[Bar] = field(default_factory=list)
+    suggested: int = -1
+    suggestion: str = ""
+
     models: list[ModelRow] = field(default_factory=list)
     model: str = ""
     can_undo: bool = False

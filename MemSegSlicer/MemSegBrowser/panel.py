@@ -1,4 +1,4 @@
-"""The panel at the side: tools, text, segments, prompts, memory, model."""
+"""The panel at the side: tools, text, segments, prompts, slices, memory, model."""
 
 from __future__ import annotations
 
@@ -20,8 +20,11 @@ from trame_vuetify.widgets.vuetify3 import (
 )
 
 from . import tools
-from .actions import Action, Actions
+from .actions import Actions
+from .memory_panel import PROMPT_ICONS, build_memory
 from .page_state import Page
+from .sections import icon_button
+from .slice_panel import build_slices
 
 _TOOL_BUTTONS = (
     (tools.CLICK, "mdi-target", "Click (C)"),
@@ -32,10 +35,6 @@ _TOOL_BUTTONS = (
     (tools.WINDOW, "mdi-contrast-circle", "Window and level (W): drag"),
 )
 _SIGNS = (("positive", "Add", "mdi-plus", "success"), ("negative", "Remove", "mdi-minus", "error"))
-_PROMPT_ICONS = (
-    "{click: 'mdi-target', box: 'mdi-vector-square', scribble: 'mdi-draw', lasso: 'mdi-lasso', "
-    "mask: 'mdi-brush', text: 'mdi-format-text'}"
-)
 
 
 def build_panel(page: Page, actions: Actions) -> None:
@@ -50,9 +49,11 @@ def build_panel(page: Page, actions: Actions) -> None:
         _build_segments(page, actions)
         VDivider()
         _build_prompts(page, actions)
+        VDivider()
+        build_slices(page, actions)
         VSpacer()
         VDivider()
-        _build_memory(page)
+        build_memory(page, actions)
         VDivider()
         _build_model(page)
 
@@ -139,7 +140,7 @@ def _build_segments(page: Page, actions: Actions) -> None:
         with Div(classes="ms-section-title"):
             Span("Segments")
             VSpacer()
-            _icon("mdi-plus", "Add a segment", actions.add_segment, size=20, classes="ms-add-segment")
+            icon_button("mdi-plus", "Add a segment", actions.add_segment, size=20, classes="ms-add-segment")
         with Div(classes="ms-list"):
             with Div(
                 v_for=f"row in {name.segments}",
@@ -150,19 +151,19 @@ def _build_segments(page: Page, actions: Actions) -> None:
             ):
                 Div(classes="ms-dot", style=("{background: row.colour}",))
                 Div("{{ row.name }}", classes="ms-row-text", style=("{opacity: row.visible ? 1 : .5}",))
-                _icon(
+                icon_button(
                     "mdi-pencil-outline",
                     "Name and colour",
                     (actions.edit_segment, "[row.identifier]"),
                     classes="ms-edit",
                 )
-                _icon(
+                icon_button(
                     ("row.visible ? 'mdi-eye-outline' : 'mdi-eye-off-outline'",),
                     "Show or hide",
                     (actions.toggle_segment, "[row.identifier]"),
                     classes="ms-eye",
                 )
-                _icon(
+                icon_button(
                     "mdi-delete-outline",
                     "Delete",
                     (actions.ask_delete_segment, "[row.identifier]"),
@@ -186,14 +187,14 @@ def _build_prompts(page: Page, actions: Actions) -> None:
                 classes="ms-row ms-prompt",
                 click=(actions.show_prompt, "[row.index]"),
             ):
-                VIcon(icon=(f"{_PROMPT_ICONS}[row.kind]",), size=17, color=("row.positive ? 'success' : 'error'",))
+                VIcon(icon=(f"{PROMPT_ICONS}[row.kind]",), size=17, color=("row.positive ? 'success' : 'error'",))
                 Span("{{ row.number }}", classes="ms-hint", style="min-width: 16px;")
                 Div("{{ row.title }}", classes="ms-row-text")
                 with Div(v_if=("row.leaned",), classes="ms-leaned"):
                     Span("{{ row.leaned }}")
                     VProgressLinear(model_value=("100 * row.bar",), height=3, rounded=True, color="primary")
                     VTooltip("The mask leaned on this by {{ row.leaned }}", activator="parent", location="bottom")
-                _icon(
+                icon_button(
                     "mdi-close",
                     "Delete this prompt",
                     (actions.remove_prompt, "[row.index]"),
@@ -204,26 +205,6 @@ def _build_prompts(page: Page, actions: Actions) -> None:
                 v_if=(f"!{name.prompts}.length",),
                 classes="ms-hint px-2 py-1",
             )
-
-
-def _build_memory(page: Page) -> None:
-    name = page.name
-    with Div(classes="ms-section"):
-        with Div(classes="ms-section-title"):
-            Span("Interaction memory")
-            VSpacer()
-            Span("{{ %s }}/{{ %s }}" % (name.memory_count, name.memory_capacity), classes="ms-memory")
-            VTooltip(
-                "How many of your interactions the model remembers; the oldest leaves when it is full.",
-                activator="parent",
-                location="top",
-            )
-        VProgressLinear(
-            model_value=(f"100 * {name.memory_count} / Math.max(1, {name.memory_capacity})",),
-            height=6,
-            rounded=True,
-            color="primary",
-        )
 
 
 def _build_model(page: Page) -> None:
@@ -246,18 +227,3 @@ def _build_model(page: Page) -> None:
             with VListItem(v_bind="props", lines="three", disabled=("!(item.raw || item).available",), max_width=420):
                 with Template(v_slot_subtitle=True):
                     Span("{{ (item.raw || item).summary }} {{ (item.raw || item).licence }}")
-
-
-def _icon(icon: str | tuple[str], title: str, click: Action | tuple, size: int = 17, classes: str = "") -> None:
-    """A small button inside a row; its click stays its own."""
-    with VBtn(
-        icon=True,
-        variant="text",
-        density="compact",
-        size="small",
-        v_on_click_stop=click,
-        raw_attrs=[f'aria-label="{title}"'],
-        classes=f"ms-icon {classes}",
-    ):
-        VIcon(icon=icon, size=size)
-        VTooltip(title, activator="parent", location="bottom")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -27,6 +28,7 @@ from .tools import Stroke
 logger = logging.getLogger(__name__)
 
 _CUBIC_MM_PER_ML = 1000.0
+_ALONG = re.compile(" along [kji]")  # letters that the page calls axial, coronal, sagittal
 
 
 class Prompting:
@@ -48,6 +50,7 @@ class Prompting:
         self._notices = notices
         self._jump_to = jump_to
         self._last_error = ""
+        self._last_report = ""
         self._last_prompts: tuple[Numbered, ...] = ()
         page.data.models = model_rows()
         page.data.model = controller.state.model
@@ -80,6 +83,13 @@ class Prompting:
 
     def remove(self, index: int) -> None:
         self._controller.remove(int(index))
+
+    def forget(self, number: int) -> None:
+        """Drop one prompt from the interaction memory; prompt and mask stay."""
+        self._controller.forget(int(number))
+
+    def clear_memory(self) -> None:
+        self._controller.clearMemory()
 
     def remove_last(self) -> None:
         if self._controller.state.prompts:
@@ -129,6 +139,7 @@ class Prompting:
         """Listener of the controller: everything on the page that depends on the session."""
         data = self._page.data
         data.prompts = prompt_rows(state)
+        data.remembered = [row for row in data.prompts if row.number in state.remembered]
         data.model = state.model
         data.memory_count, data.memory_capacity = state.memoryCount, state.memoryCapacity or CAPACITY
         data.can_undo, data.can_redo, data.busy = state.canUndo, state.canRedo, state.busy
@@ -138,9 +149,11 @@ class Prompting:
         data.size = size_words(state.voxels, volume) if known and volume is not None else ""
         if state.error and state.error != self._last_error:
             self._notices.complain(state.error)
+        elif state.report and state.report != self._last_report:
+            self._notices.say(f"{state.report} {state.note}".strip())
         elif not state.error and not state.busy and state.prompts != self._last_prompts:
             self._notices.say(f"{progress_words(state)} {state.note}".strip())
-        self._last_error, self._last_prompts = state.error, state.prompts
+        self._last_error, self._last_report, self._last_prompts = state.error, state.report, state.prompts
         self._show_markers(state, volume)
 
     def _show_markers(self, state: SessionState, volume: Volume | None) -> None:
@@ -166,7 +179,8 @@ def prompt_rows(state: SessionState) -> list[PromptRow]:
     rows = []
     for index, numbered in enumerate(state.prompts):
         prompt, share = numbered.prompt, shares.get(numbered.number)
-        row = PromptRow(index, numbered.number, prompt.kind, prompt.positive, prompt_title(prompt))
+        kind = "slices" if prompt.kind == "mask" and prompt.origin else prompt.kind
+        row = PromptRow(index, numbered.number, kind, prompt.positive, prompt_title(prompt))
         rows.append(row if share is None else replace(row, leaned=f"{100 * share:.0f} %", bar=share / largest))
     return rows[::-1]
 
@@ -175,7 +189,7 @@ def prompt_title(prompt: Prompt) -> str:
     sign = "positive" if prompt.positive else "negative"
     match prompt.kind:
         case "mask":
-            return "edited mask"
+            return _ALONG.sub("", prompt.origin) or "edited mask"
         case "text":
             return f"“{prompt.words}”"
         case "box":

@@ -18,6 +18,7 @@ from trame_slicer.core import LayoutManager, SlicerApp
 from trame_slicer.rca_view import register_rca_factories
 from trame_slicer.views import AbstractView, Layout, LayoutDirection, SliceView, ThreeDView, ViewLayoutDefinition
 from trame_vuetify.widgets.vuetify3 import VBtn, VIcon, VTooltip
+from undo_stack import Signal
 from vtkmodules.vtkCommonCore import vtkCommand
 
 from .page_state import Page
@@ -29,6 +30,14 @@ TITLES = {"Red": "Axial", "Green": "Coronal", "Yellow": "Sagittal", "ThreeD": "3
 FOUR_UP = "four-up"
 _SLIDER_PX = 32
 _QUALITY = 90  # JPEG; equal to the scheduler's still quality, so that every change is rendered once instead of twice
+_BEFORE_TOOLS = 10.0  # priority of an observer: those that act on an event may keep it to themselves
+_TOUCHES = (
+    vtkCommand.LeftButtonPressEvent,
+    vtkCommand.MiddleButtonPressEvent,
+    vtkCommand.RightButtonPressEvent,
+    vtkCommand.MouseWheelForwardEvent,
+    vtkCommand.MouseWheelBackwardEvent,
+)
 _LETTERS = (("R", "L"), ("A", "P"), ("S", "I"))  # towards plus and minus of the world's axes
 
 
@@ -66,7 +75,13 @@ def slice_labels(slice_to_ras: np.ndarray, offset_mm: float) -> SliceLabels:
 
 
 class FourUpViews:
-    """Creates the views and shows a volume in them."""
+    """Creates the views and shows a volume in them.
+
+    touched: the user did something in a slice view. moved: a slice view may show another slice.
+    """
+
+    touched = Signal(SliceView)
+    moved = Signal(SliceView)
 
     def __init__(self, server: Server, slicer_app: SlicerApp, page: Page) -> None:
         self._server = server
@@ -115,6 +130,13 @@ class FourUpViews:
                 view.get_view_node().JumpSliceByOffsetting(*[float(value) for value in point_ras])
             view.schedule_render()
 
+    def show_plane(self, point_ras: np.ndarray, normal_ras: np.ndarray) -> None:
+        """Move the one view whose slices have about that normal through the point."""
+        view = max(self.slice_views, key=lambda view: abs(np.dot(normal_of(view), normal_ras)))
+        with view.trigger_modified_once():
+            view.get_view_node().JumpSliceByOffsetting(*[float(value) for value in point_ras])
+        view.schedule_render()
+
     def show_crosshair(self, shown: bool) -> None:
         node = self._crosshair
         node.SetCrosshairMode(node.ShowSmallIntersection if shown else node.NoCrosshair)
@@ -146,7 +168,10 @@ class FourUpViews:
             Div("{{ %s }}" % labels.name.top, classes="ms-letter ms-top")
             Div("{{ %s }}" % labels.name.bottom, classes="ms-letter ms-bottom")
         self._fill_header(tag, position="{{ %s }}" % labels.name.position)
-        with Div(classes="ms-slider", v_show=(self._page.name.has_image,)):
+        for touch in _TOUCHES:
+            view.interactor().AddObserver(touch, lambda *_: self.touched.emit(view), _BEFORE_TOOLS)
+        moving = {"v_show": (self._page.name.has_image,), "mousedown": lambda: self.touched.emit(view)}
+        with Div(classes="ms-slider", **moving):
             Slider(typed_state=slider, theme="dark", density="compact", color="white", thumb_size=14, track_size=2)
         self._on_slice_moved(view)
 
@@ -184,6 +209,7 @@ class FourUpViews:
         new = slice_labels(slice_to_ras(view), view.get_slice_value())
         for name, value in vars(new).items():
             setattr(labels.data, name, value)
+        self.moved.emit(view)
 
 
 def _make_light(view: AbstractView) -> None:
@@ -215,6 +241,12 @@ def slice_to_ras(view: SliceView) -> np.ndarray:
     """(4, 4) matrix of the view's plane: columns right, up, towards the viewer, origin."""
     matrix = view.get_view_node().GetSliceToRAS()
     return np.array([[matrix.GetElement(row, column) for column in range(4)] for row in range(4)])
+
+
+def normal_of(view: SliceView) -> np.ndarray:
+    """Unit normal of the view's plane, world axes."""
+    normal = slice_to_ras(view)[:3, 2]
+    return normal / np.linalg.norm(normal)
 
 
 def _corner_button(icon: str | tuple[str], title: str, click: Callable[[], None]) -> None:

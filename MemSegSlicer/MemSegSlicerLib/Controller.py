@@ -8,9 +8,7 @@ the worker does the rest; its result is written into the segment on the main thr
 from __future__ import annotations
 
 import logging
-import time
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -23,26 +21,22 @@ from memseg.prompts import Prompt
 from memseg.session import Session
 from memseg.volume import Volume
 
+from .ActionQueue import ActionQueue, Pace
 from .Images import Images
+from .Pauses import Pauses
+from .Propagation import RUNNING, SCENE_CLOSED, Propagation
 from .Record import Action, Record, SessionState
 from .SceneState import SceneState, SegmentKey, decodedSession
-from .SessionJob import Act, Outcome, SessionJob, SessionView
+from .SessionJob import Act, SessionJob, SessionView
 from .Target import Target
 from .Worker import Worker
 
 log = logging.getLogger(__name__)
 
-_PAUSE_SECONDS = 0.5  # without a click; then sessions are stored and surfaces made again
-_PAUSE_PER_WORK = 20  # a session that takes long to store, as after many large steps, waits for a longer pause
-_UNEXPECTED = "Something unexpected went wrong and the mask was left as it is; the log says more."
-
-
-def _logged(error: Exception) -> None:
-    log.error("the surfaces could not be made again", exc_info=error)
-
 
 class Controller:
-    """Call it on the main thread only. journalFolder: where each session keeps a crash-safe journal; None for none."""
+    """Call it on the main thread only. journalFolder: where each session keeps a crash-safe journal; None for none.
+    pace: when a propagation shows its next slice, see ActionQueue; the default is at once."""
 
     def __init__(
         self,
@@ -51,6 +45,7 @@ class Controller:
         model: str | None = None,
         device: str = "auto",
         journalFolder: Path | None = None,
+        pace: Pace = lambda show: show(),
     ) -> None:
         self._scene = scene
         self._worker = worker
@@ -63,12 +58,13 @@ class Controller:
         self._volumeId: str | None = None
         self._segmentationId: str | None = None
         self._segmentId: str | None = None
-        self._waiting: deque[Action] = deque()
-        self._running: Action | None = None
-        self._error = ""
+        self._pauses = Pauses(worker, self._sceneState, self._records, lambda: self._queue.isWorking)
+        self._queue = ActionQueue(worker, self._jobFor, self._isThere, self._tell, self._pauses.plan, pace)
+        self._isInterrupted = False  # by the closing of the scene, a propagation
         self._listeners: list[Callable[[SessionState], None]] = []
         self._observers = [
             scene.AddObserver(slicer.vtkMRMLScene.NodeRemovedEvent, self._onNodeRemoved),
+            scene.AddObserver(slicer.vtkMRMLScene.StartCloseEvent, self._onSceneClosing),
             scene.AddObserver(slicer.vtkMRMLScene.EndCloseEvent, self._onSceneClosed),
             scene.AddObserver(slicer.vtkMRMLScene.EndImportEvent, self._onSceneImported),
         ]
@@ -81,7 +77,8 @@ class Controller:
         volumeId = volumeNode.GetID() if volumeNode is not None else None
         if volumeId == self._volumeId:
             return
-        self._volumeId, self._error = volumeId, ""
+        self._queue.endRun()
+        self._volumeId, self._queue.error = volumeId, ""
         self._sceneState.volumeNode = volumeNode
         if volumeNode is not None:
             self._prepareVolume(volumeNode)
@@ -93,7 +90,8 @@ class Controller:
         segmentationId = segmentationNode.GetID() if segmentationNode is not None else None
         if (segmentationId, segmentId) == (self._segmentationId, self._segmentId):
             return
-        self._segmentationId, self._segmentId, self._error = segmentationId, segmentId or None, ""
+        self._queue.endRun()
+        self._segmentationId, self._segmentId, self._queue.error = segmentationId, segmentId or None, ""
         self._sceneState.segmentationNode = segmentationNode
         self._sceneState.segmentId = segmentId
         self._resume()
@@ -143,16 +141,74 @@ class Controller:
         """Drop all that the interaction memory keeps; prompts and mask stay."""
         self._do("clear memory", Session.clear_memory)
 
+    # -- slice by slice; axis: "k", "j" or "i", index: of a slice along it ---------------------------------------------
+
+    def propagate(
+        self,
+        axis: str,
+        reference: int | Sequence[int] | None = None,
+        first: int | None = None,
+        last: int | None = None,
+        direction: str = "both",
+        patience: int = 2,
+    ) -> None:
+        """Follow the object from the reference slices on, live. Anything else that the user does ends that; what was
+        done is one step to undo. Arguments: see memseg.session.Session.propagate."""
+        if self._queue.run is not None:
+            self._queue.fail(RUNNING)
+            return
+        record = self._recordToWorkOn()
+        if record is None:
+            return
+        course = {"first": first, "last": last, "direction": direction, "patience": patience}
+        try:
+            run = Propagation(record, self._images, axis, lambda session: session.propagate(axis, reference, **course))
+        except MemSegError as error:
+            self._queue.fail(str(error))
+            return
+        self._queue.begin(run)
+
+    def cancelPropagation(self) -> None:
+        """Takes effect after the slice that is being answered; what was done stays. Nothing where none runs."""
+        self._queue.endRun("Cancelled.")
+        self._tell()
+
+    def agree(self, axis: str, index: int) -> None:
+        """The slice is right as it is: no propagation changes it."""
+        self._do("agree", lambda session: session.agree(axis, index))
+
+    def release(self, axis: str, index: int) -> None:
+        """The slice is no longer agreed; propagation may change it."""
+        self._do("release", lambda session: session.release(axis, index))
+
+    def makeConsistent(self, axis: str) -> None:
+        """Smooth the propagated slices along the axis and drop what hangs together with no agreed one."""
+        self._do("make consistent", lambda session: session.make_consistent(axis))
+
+    def pinSlice(self, axis: str, index: int, on: bool = True) -> None:
+        """Keep the slice in the slice memory, or let it leave when its time comes."""
+        self._do("pin slice", lambda session: session.pin_slice(axis, index, on))
+
+    def dropSlice(self, axis: str, index: int) -> None:
+        """Drop the slice from the slice memory; its mask stays."""
+        self._do("drop slice", lambda session: session.drop_slice(axis, index))
+
+    def clearSlices(self) -> None:
+        """Drop all slices from the slice memory; the mask stays."""
+        self._do("clear slices", Session.clear_slices)
+
+    # -- the model -------------------------------------------------------------------------------------------------
+
     def setModel(self, name: str) -> None:
         """For the current session from its next prompt on, and for sessions yet to be made."""
         try:
             self._model = catalog.card(name).name
         except MemSegError as error:
-            self._fail(str(error))
+            self._queue.fail(str(error))
             return
         self._sceneState.model = self._model
         record = self._currentRecord()
-        if record is not None and (record.session is not None or self._isPending(record)):
+        if record is not None and (record.session is not None or self._queue.isPending(record)):
             self._do("change model", lambda session: session.change_model(name))
         self._tell()
 
@@ -165,8 +221,10 @@ class Controller:
         return SessionState(
             **vars(view),
             milliseconds=record.milliseconds if record is not None else None,
-            busy=self._running is not None or bool(self._waiting),
-            error=self._error,
+            busy=self._queue.isBusy,
+            progress=self._queue.run.progress if self._queue.run is not None else None,
+            report=record.report if record is not None else "",
+            error=self._queue.error,
         )
 
     def addListener(self, listener: Callable[[SessionState], None]) -> Callable[[], None]:
@@ -188,15 +246,14 @@ class Controller:
             self.setSegment(segmentationNode, segmentId)
 
     def saveToScene(self) -> None:
-        """Wait for what is still being done and put all sessions into the scene. For shells, before they save it.
+        """Wait for what is still being done, end a propagation, and put all sessions into the scene. For shells, before
+        they save it.
 
         The controller does so by itself too, in the next pause between clicks.
         """
+        self._queue.endRun()
         self._worker.settle()
-        for record in list(self._records.values()):
-            if record.unsaved and record.session is not None:
-                self._store(record, record.toBytes())
-        self._sceneState.dropOrphans()
+        self._pauses.storeNow()
 
     def cleanup(self) -> None:
         """Stop observing the scene and forget everything; the worker is its owner's to close."""
@@ -206,41 +263,18 @@ class Controller:
         self._listeners.clear()
         self._forgetAll()
 
-    # -- one action ------------------------------------------------------------------------------------------------
+    # -- jobs ------------------------------------------------------------------------------------------------------
 
     def _do(self, what: str, act: Act | None, isPrompt: bool = False) -> None:
-        record = self._currentRecord()
-        if record is None:
-            missing = "a volume" if self.volumeNode is None else "a segment"
-            self._fail(f"There is nothing to work on yet; choose {missing} first.")
-            return
-        if act is not None:
-            self._error = ""
-        self._waiting.append(Action(record, what, act, isPrompt))
-        self._next()
-        self._tell()
+        record = self._recordToWorkOn()
+        if record is not None:
+            self._queue.add(Action(record, what, act, isPrompt))
 
-    def _next(self) -> None:
-        """Start the action that is due, if none runs."""
-        while self._running is None and self._waiting:
-            action = self._waiting.popleft()
-            if action.record.gone:
-                continue
-            try:
-                job, stamp = self._jobFor(action)
-            except MemSegError as error:
-                self._fail(str(error))
-                continue
-            self._running = action
-            self._worker.submit(job, partial(self._finish, action, stamp), partial(self._finishBadly, action))
-
-    def _jobFor(self, action: Action) -> tuple[SessionJob, tuple]:
-        """The job, and the stamp of the segment it starts from. Raises MemSegError where the scene forbids it."""
+    def _jobFor(self, action: Action, stamp: tuple) -> SessionJob:
         record = action.record
-        stamp = record.target.stamp()
         isNew = record.session is None and record.restorable
         text = self._sceneState.sessionText(record.target.key) if isNew else None
-        job = SessionJob(
+        return SessionJob(
             image=self._images.of(record.target.volumeNode),
             session=record.session,
             stored=partial(decodedSession, text) if text is not None else None,
@@ -250,78 +284,6 @@ class Controller:
             device=self._device,
             journalFolder=self._journalFolder,
         )
-        return job, stamp
-
-    def _finish(self, action: Action, stamp: tuple, outcome: Outcome) -> None:
-        self._running = None
-        record = action.record
-        if self._isThere(record):
-            record.restorable = False
-            if outcome.session is not None:
-                record.session, record.view, record.unsaved = outcome.session, outcome.view, True
-            try:
-                self._show(action, stamp, outcome)
-            except MemSegError as error:
-                self._error, record.stamp = str(error), None
-        self._afterAction()
-
-    def _show(self, action: Action, stamp: tuple, outcome: Outcome) -> None:
-        """Write the outcome into the segment. Raises what went wrong in the job, or where the scene forbids it."""
-        if outcome.error is not None:
-            raise outcome.error
-        record = action.record
-        editedMeanwhile = record.target.stamp() != stamp
-        if outcome.change is not None and not outcome.change.is_empty:
-            record.target.write(outcome.change)
-            record.surfaceIsOld = True
-        record.stamp = None if editedMeanwhile else record.target.stamp()
-        if action.isPrompt:
-            record.milliseconds = 1000 * (time.perf_counter() - action.asked)
-        log.info("%s: %d prompts", action.what, len(record.view.prompts))
-
-    def _finishBadly(self, action: Action, error: Exception) -> None:
-        self._running = None
-        log.error("%s failed", action.what, exc_info=error)
-        action.record.stamp = None
-        self._error = _UNEXPECTED
-        self._afterAction()
-
-    def _afterAction(self) -> None:
-        self._next()
-        if self._running is None:
-            self._tidy()
-        self._tell()
-
-    # -- in the pauses ---------------------------------------------------------------------------------------------
-
-    def _tidy(self) -> None:
-        """Sessions into the scene, surfaces after their masks: when no click has come for a while, so none waits."""
-        for record in self._records.values():
-            if record.unsaved and not record.storing:
-                record.storing = True
-                store, failed = partial(self._store, record), partial(self._storeFailed, record)
-                pause = max(_PAUSE_SECONDS, _PAUSE_PER_WORK * record.storingSeconds)
-                self._worker.whenIdle(pause, record.toBytes, store, failed)
-        if any(record.surfaceIsOld and record.target.hasSurface() for record in self._records.values()):
-            self._worker.whenIdle(_PAUSE_SECONDS, lambda: None, lambda _: self._refreshSurfaces(), _logged)
-
-    def _store(self, record: Record, data: bytes) -> None:
-        record.storing = record.unsaved = False
-        if self._isThere(record):
-            self._sceneState.storeSession(record.target.key, data)
-
-    def _storeFailed(self, record: Record, error: Exception) -> None:
-        record.storing = False
-        log.error("a session could not be put into the scene", exc_info=error)
-
-    def _refreshSurfaces(self) -> None:
-        """Unless a click is being answered: it comes first, and there will be another pause after it."""
-        if self._running is not None:
-            return
-        for record in self._records.values():
-            if record.surfaceIsOld and record.target.hasSurface():
-                record.target.refreshSurface()
-            record.surfaceIsOld = False
 
     def _prepareVolume(self, volumeNode: slicer.vtkMRMLVolumeNode) -> None:
         """Check the image in the worker, so that the first click need not wait for it."""
@@ -329,23 +291,21 @@ class Controller:
         try:
             image = self._images.of(volumeNode)
         except MemSegError as error:
-            self._error = str(error)
+            self._queue.error = str(error)
             return
         if not image.isKnown:
             self._worker.submit(image.volume, lambda _: None, partial(self._volumeFailed, volumeId))
         self._prepareModel()
 
     def _prepareModel(self) -> None:
-        """Load the model in the worker's first pause, so that the first click need not wait for torch (2 s). One that
-        cannot be loaded says so when it is used."""
-        load = partial(build.build, self._model, self._device)
-        self._worker.whenIdle(0.0, load, lambda _: None, lambda error: log.info("the model is not ready: %s", error))
+        """Load the models in the worker's first pause, so that the first click need not wait for torch (2 s), nor the
+        first propagation for its network. One that cannot be loaded says so when it is used."""
+        for load in (partial(build.build, self._model, self._device), partial(build.build_slices, None, self._device)):
+            self._worker.whenIdle(0.0, load, lambda _: None, lambda error: log.info("a model is not ready: %s", error))
 
     def _volumeFailed(self, volumeId: str, error: Exception) -> None:
-        if not isinstance(error, MemSegError):
-            log.error("the volume could not be checked", exc_info=error)
         if volumeId == self._volumeId:
-            self._fail(str(error) if isinstance(error, MemSegError) else _UNEXPECTED)
+            self._queue.failWith(error, "the volume could not be checked")
 
     # -- records ---------------------------------------------------------------------------------------------------
 
@@ -354,6 +314,14 @@ class Controller:
             return None
         return SegmentKey(self._volumeId, self._segmentationId, self._segmentId)
 
+    def _recordToWorkOn(self) -> Record | None:
+        """The current one; where there is none, the user is told to choose what is missing."""
+        record = self._currentRecord()
+        if record is None:
+            missing = "a volume" if self.volumeNode is None else "a segment"
+            self._queue.fail(f"There is nothing to work on yet; choose {missing} first.")
+        return record
+
     def _currentRecord(self) -> Record | None:
         key = self._key()
         return self._records.setdefault(key, Record(Target(self._scene, key))) if key is not None else None
@@ -361,14 +329,10 @@ class Controller:
     def _resume(self) -> None:
         """Bring back the session the scene holds for the current segment, so that its prompts are listed at once."""
         record = self._currentRecord()
-        if record is None or record.session is not None or not record.restorable or self._isPending(record):
+        if record is None or record.session is not None or not record.restorable or self._queue.isPending(record):
             return
         if self._sceneState.sessionText(record.target.key) is not None:
             self._do("restore", None)
-
-    def _isPending(self, record: Record) -> bool:
-        running = [self._running] if self._running is not None else []
-        return any(action.record is record for action in (*running, *self._waiting))
 
     def _isThere(self, record: Record) -> bool:
         if not record.gone and not record.target.isThere:
@@ -377,16 +341,15 @@ class Controller:
 
     def _forget(self, record: Record) -> None:
         """Drop a session of the list; what its running job finds out will be dropped too."""
-        record.gone = True
+        self._queue.drop(record)
         del self._records[record.target.key]
 
     def _forgetAll(self) -> None:
         for record in list(self._records.values()):
             self._forget(record)
-        self._waiting.clear()
+        self._queue.clear()
         self._images.clear()
         self._volumeId = self._segmentationId = self._segmentId = None
-        self._error = ""
 
     # -- what happens to the scene ---------------------------------------------------------------------------------
 
@@ -405,18 +368,20 @@ class Controller:
             return
         self._tell()
 
+    def _onSceneClosing(self, *_: object) -> None:
+        self._isInterrupted = self._queue.run is not None
+        self._queue.endRun()
+
     def _onSceneClosed(self, *_: object) -> None:
         self._forgetAll()
+        if self._isInterrupted:
+            self._queue.error, self._isInterrupted = SCENE_CLOSED, False
         self._tell()
 
     def _onSceneImported(self, *_: object) -> None:
         self.restore()
 
     # -- listeners -------------------------------------------------------------------------------------------------
-
-    def _fail(self, sentence: str) -> None:
-        self._error = sentence
-        self._tell()
 
     def _tell(self) -> None:
         state = self.state

@@ -4,42 +4,50 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from memseg.segmenters.base import Numbered
 from memseg.session import Session
 
 from .SessionJob import Act, SessionView
 from .Target import Target
 
+if TYPE_CHECKING:
+    from .Propagation import Propagation
+
 
 @dataclass(frozen=True)
-class SessionState:
-    """What a panel shows. prompts: oldest first. leaned: (prompt number, share) of the remembered prompts that the mask
-    leaned on, shares 0 to 1. milliseconds: from the last prompt to its mask, None before the first. voxels: size of the
-    mask. note: what the model had to say beside its last answer; error: the last thing that went wrong; a sentence
-    each, or ""."""
+class Progress:
+    """How far a propagation is. done: slices answered. index: the one answered last, None before the first."""
 
-    model: str
-    prompts: tuple[Numbered, ...] = ()
-    memoryCount: int = 0
-    memoryCapacity: int = 0
-    leaned: tuple[tuple[int, float], ...] = ()
-    canUndo: bool = False
-    canRedo: bool = False
+    axis: str
+    done: int
+    index: int | None
+
+
+@dataclass(frozen=True)
+class SessionState(SessionView):
+    """What a panel shows: the session, and what is being done. milliseconds: from the last prompt to its mask, None
+    before the first. progress: of the propagation that runs, None without one. report: what the last propagation did
+    and why it stopped; error: the last thing that went wrong; a sentence each, or ""."""
+
     milliseconds: float | None = None
     busy: bool = False
-    voxels: int = 0
-    note: str = ""
+    progress: Progress | None = None
+    report: str = ""
     error: str = ""
+
+    @property
+    def propagating(self) -> bool:
+        return self.progress is not None
 
 
 @dataclass(eq=False)
 class Record:
     """All that is known of one (volume, segment).
 
-    stamp: the target's when its voxels were last the session's mask; None: look again. restorable: a session stored in
-    the scene may be tried. storingSeconds: what turning the session into bytes took last. gone: the target was deleted;
-    what its running job finds out is dropped.
+    stamp: the target's when its voxels were last the session's mask; None: look again. report: what its last
+    propagation did, until the next action. restorable: a session stored in the scene may be tried. storingSeconds: what
+    turning the session into bytes took last. gone: the target was deleted; what its running job finds out is dropped.
     """
 
     target: Target
@@ -47,6 +55,7 @@ class Record:
     view: SessionView | None = None
     stamp: tuple | None = None
     milliseconds: float | None = None
+    report: str = ""
     restorable: bool = True
     unsaved: bool = False
     storing: bool = False
@@ -54,7 +63,10 @@ class Record:
     surfaceIsOld: bool = False
     gone: bool = False
 
-    def toBytes(self) -> bytes:
+    def toBytes(self) -> bytes | None:
+        """For the worker. None while a propagation goes on, which storing would end."""
+        if self.session.is_propagating:
+            return None
         start = time.perf_counter()
         data = self.session.to_bytes()
         self.storingSeconds = time.perf_counter() - start
@@ -63,10 +75,12 @@ class Record:
 
 @dataclass(frozen=True, eq=False)
 class Action:
-    """what: one word for the log. act: None only brings the session up to date. isPrompt: its time is shown."""
+    """what: one word for the log. act: None only brings the session up to date. isPrompt: its time is shown. run: the
+    propagation it is a slice of."""
 
     record: Record
     what: str
     act: Act | None
     isPrompt: bool = False
+    run: Propagation | None = None
     asked: float = field(default_factory=time.perf_counter)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 import memseg
 from memseg.errors import MemSegError
-from memseg.geometry import Box
+from memseg.geometry import AXES, Box
 from memseg.journal import Journal
+from memseg.memory.slices import SliceEntry
 from memseg.prompts import MaskPrompt
+from memseg.propagation import SliceMark
 from memseg.segmenters.base import Numbered
 from memseg.session import Session
+from memseg.slice_review import Suggestion
 from memseg.volume import MaskChange, Volume
 
 from .Images import Image
@@ -26,41 +29,68 @@ Act = Callable[[Session], MaskChange | None]
 
 @dataclass(frozen=True)
 class SessionView:
-    """What a panel shows of a session, taken when the worker was done with it. leaned, note: see
-    memseg.session.Session."""
+    """What a panel shows of a session, taken when the worker was done with it.
+
+    prompts: oldest first. remembered: numbers of the prompts in the interaction memory, oldest first. leaned, note,
+    marks, slices: see memseg.session.Session; marks by axis and index. voxels: size of the mask. filled: by axis, the
+    indices of the slices that hold a part of it. suggestion: the slice whose correction would help most; None during a
+    propagation, and where none is marked.
+    """
 
     model: str
     prompts: tuple[Numbered, ...] = ()
-    memoryCount: int = 0
+    remembered: tuple[int, ...] = ()
     memoryCapacity: int = 0
     leaned: tuple[tuple[int, float], ...] = ()
     canUndo: bool = False
     canRedo: bool = False
     voxels: int = 0
     note: str = ""
+    marks: Mapping[tuple[str, int], SliceMark] = field(default_factory=dict)
+    filled: Mapping[str, frozenset[int]] = field(default_factory=dict)
+    slices: tuple[SliceEntry, ...] = ()
+    sliceCapacity: int = 0
+    suggestion: Suggestion | None = None
+
+    @property
+    def memoryCount(self) -> int:
+        return len(self.remembered)
+
+    def marksAlong(self, axis: str) -> dict[int, SliceMark]:
+        """By index."""
+        return {index: mark for (other, index), mark in self.marks.items() if other == axis}
 
     @classmethod
     def of(cls, session: Session) -> SessionView:
+        crop = session.mask_kji[session.extent.slices]
+        marks = {(axis, index): mark for axis in AXES for index, mark in session.marks(axis).items()}
         return cls(
             model=session.model,
             prompts=session.prompts,
-            memoryCount=len(session.memory),
+            remembered=tuple(entry.number for entry in session.memory),
             memoryCapacity=session.memory.capacity,
             leaned=session.leaned,
             canUndo=session.can_undo,
             canRedo=session.can_redo,
-            voxels=int(np.count_nonzero(session.mask_kji[session.extent.slices])),
+            voxels=int(np.count_nonzero(crop)),
             note=session.note,
+            marks=marks,
+            filled=_filled(crop, session.extent),
+            slices=tuple(session.slices),
+            sliceCapacity=session.slices.capacity,
+            suggestion=session.suggest_slice() if marks and not session.is_propagating else None,
         )
 
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What became of an action. error: why it failed, if it did; the session may have been made all the same."""
+    """What became of an action. wasEdited: the segment held another mask, which entered the session first. error: why
+    it failed, if it did; the session may have been made all the same."""
 
     session: Session | None
     view: SessionView | None
     change: MaskChange | None = None
+    wasEdited: bool = False
     error: MemSegError | None = None
 
 
@@ -83,15 +113,16 @@ class SessionJob:
     journalFolder: Path | None = None
 
     def __call__(self) -> Outcome:
-        session, change, failure = self.session, None, None
+        session, change, wasEdited, failure = self.session, None, False, None
         try:
             session = self._sessionOn(self.image.volume())
             if self.edited is not None:
-                takeEdit(session, *self.edited.crop())
+                wasEdited = takeEdit(session, *self.edited.crop())
             change = self.act(session) if self.act is not None else None
         except MemSegError as error:
             failure = error
-        return Outcome(session, SessionView.of(session) if session is not None else None, change, failure)
+        view = SessionView.of(session) if session is not None else None
+        return Outcome(session, view, change, wasEdited, failure)
 
     def _sessionOn(self, volume: Volume) -> Session:
         if self.session is not None and self.session.volume is volume:
@@ -113,13 +144,26 @@ class SessionJob:
         return session
 
 
-def takeEdit(session: Session, box: Box, values: np.ndarray) -> None:
-    """Let a mask that was edited elsewhere enter the session as a prompt, which can be undone; nothing if it is equal.
+def takeEdit(session: Session, box: Box, values: np.ndarray) -> bool:
+    """Let a mask that was edited elsewhere enter the session as a prompt, which can be undone; returns whether it
+    differs from what the session holds.
 
     values: uint8 0/1 at the box; outside it the mask is empty.
     """
     tight = Box.of_mask(values)
     inside = tight.shifted(box.start_kji)
     same = np.array_equal(values[tight.slices], session.mask_kji[inside.slices])
-    if not same or np.count_nonzero(session.mask_kji[session.extent.slices]) != np.count_nonzero(values):
-        session.add(MaskPrompt(session.volume.shape_kji, inside, values[tight.slices]))
+    if same and np.count_nonzero(session.mask_kji[session.extent.slices]) == np.count_nonzero(values):
+        return False
+    session.add(MaskPrompt(session.volume.shape_kji, inside, values[tight.slices]))
+    return True
+
+
+def _filled(crop: np.ndarray, extent: Box) -> dict[str, frozenset[int]]:
+    """By axis, the indices of the volume's slices that hold a voxel of the crop at the extent."""
+    columns = crop.any(axis=0)
+    held = (crop.any(axis=(1, 2)), columns.any(axis=1), columns.any(axis=0))
+    return {
+        axis: frozenset((np.flatnonzero(found) + start).tolist())
+        for axis, found, start in zip(AXES, held, extent.start_kji)
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import slicer
 
 from memseg.errors import SessionError
@@ -47,6 +48,10 @@ class Target:
     def read(self) -> SegmentVoxels:
         """Raises GeometryError where segmentation and volume do not fit."""
         return SceneBridge.readSegment(self.segmentationNode, self.key.segmentId, self.volumeNode)
+
+    def was(self, change: MaskChange) -> bool:
+        """Whether the segment is still, in the change's box, what it was before the change. Raises as `read`."""
+        return bool(np.array_equal(self.read().mask()[change.box.slices], change.before))
 
     def write(self, change: MaskChange) -> None:
         """Raises GeometryError where segmentation and volume do not fit."""

@@ -76,7 +76,7 @@ class RunningServer:
             self.lines.append(line)
 
     def _wait_for_address(self) -> str:
-        end = time.monotonic() + 60
+        end = time.monotonic() + 120
         while time.monotonic() < end and self.process.poll() is None:
             found = re.search(r"http://127\.0\.0\.1:\d+/", "".join(self.lines))
             if found:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -53,6 +54,11 @@ def test_a_size_is_said_in_voxels_and_millilitres() -> None:
         (BoxPrompt((0, 0, 0), (4, 5, 5), positive=False), "negative box"),
         (Lasso(((0, 0, 0), (0, 5, 0), (0, 5, 5))), "positive lasso"),
         (Text("left  kidney"), "“left kidney”"),
+        (MaskPrompt.from_mask(np.ones((2, 2, 2))), "edited mask"),
+        (
+            replace(MaskPrompt.from_mask(np.ones((2, 2, 2))), origin="propagated along k from slice 7"),
+            "propagated from slice 7",
+        ),
     ],
 )
 def test_prompts_have_titles(prompt: object, title: str) -> None:

@@ -431,7 +431,7 @@ class FullDevice(torch.nn.Module):
 
 def test_a_device_that_runs_out_of_memory_is_replaced_by_the_cpu_with_one_sentence(caplog):
     segmenter = NanoSegmenter(FullDevice(), "cpu")
-    segmenter._engine.device, segmenter._engine.network.full = torch.device("meta"), True
+    segmenter._engine._placed.device, segmenter._engine.network.full = torch.device("meta"), True
     session = Session(bright_object(), segmenter)
     with caplog.at_level(logging.WARNING):
         session.add(Click(CENTRE))

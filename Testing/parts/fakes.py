@@ -9,8 +9,10 @@ import numpy as np
 from memseg.errors import ModelError
 from memseg.geometry import Box, Grid
 from memseg.memory.interaction import Interaction
+from memseg.memory.slices import Recalled, SliceFeatures
 from memseg.raster import rasterize
 from memseg.segmenters.base import ModelCard, Numbered, Prediction
+from memseg.segmenters.slice_base import Plane, SliceAnswer, plane_of
 from memseg.volume import Volume
 
 
@@ -99,3 +101,56 @@ def box_mask(shape_kji: tuple[int, int, int], box: Box) -> np.ndarray:
     mask = np.zeros(shape_kji, np.uint8)
     mask[box.slices] = 1
     return mask
+
+
+class BlockSlices:
+    """A slice segmenter that can be worked out by hand: the object is where the image is above 0 and the previous mask,
+    grown by one pixel (4 neighbours), reaches; it is absent where nothing is. Anchors and memory change nothing.
+
+    confidence: by index; 0.9 where it says nothing. fails_at: the index at which it raises. followed: (axis, index,
+    index of the previous plane, of the anchors, of the recalled recent slices and long-lived ones), one for each
+    answer.
+    """
+
+    card = ModelCard(
+        name="block-slices", title="", summary="For tests.", prompts=frozenset(), licence="Apache-2.0", source=""
+    )
+
+    def __init__(self, confidence: dict[int, float] | None = None, fails_at: int | None = None) -> None:
+        self.confidence = confidence or {}
+        self.fails_at = fails_at
+        self.followed: list[tuple] = []
+
+    def features(self, volume: Volume, axis: str, plane: Plane) -> SliceFeatures:
+        """Keys: the image's mean in 2 x 2 quarters. Values: those and the mask's. The window is the plane."""
+        quarters = [
+            [
+                float(part.mean()) if part.size else 0.0
+                for half in np.array_split(array, 2)
+                for part in np.array_split(half, 2, axis=1)
+            ]
+            for array in (plane.image, plane.mask)
+        ]
+        keys, values = np.reshape(quarters[0], (1, 2, 2)), np.reshape(quarters, (2, 2, 2))
+        return SliceFeatures(
+            np.clip(keys, -1e4, 1e4), np.clip(values, -1e4, 1e4), (0.0, 0.0, 1.0 + max(plane.mask.shape))
+        )
+
+    def follow(
+        self,
+        volume: Volume,
+        axis: str,
+        index: int,
+        previous: Plane,
+        anchors: tuple[Plane, ...],
+        recalled: Recalled,
+    ) -> SliceAnswer:
+        if index == self.fails_at:
+            raise ModelError("The block slices were told to fail; tell them not to.")
+        told = [tuple(each.index for each in given) for given in (anchors, recalled.recent, recalled.long)]
+        self.followed.append((axis, index, previous.index, *told))
+        grown = np.pad(previous.mask > 0, 1)
+        reach = grown[1:-1, 1:-1] | grown[:-2, 1:-1] | grown[2:, 1:-1] | grown[1:-1, :-2] | grown[1:-1, 2:]
+        inside = reach & (plane_of(volume.array_kji, axis, index) > 0)
+        present = 0.9 if inside.any() else 0.1
+        return SliceAnswer(inside.astype(np.float32), present, self.confidence.get(index, 0.9))

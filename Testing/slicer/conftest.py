@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import slicer
-from fakes import BlockSegmenter
+from fakes import BlockSegmenter, BlockSlices
 from scenes import vtkMatrix
 from trame_slicer.core import SlicerApp
 
 from memseg import build, catalog
 from memseg.geometry import Grid
 from memseg.segmenters.base import Segmenter
+from memseg.segmenters.slice_base import SliceSegmenter
 from MemSegSlicerLib.Controller import Controller
 from MemSegSlicerLib.Worker import MainQueue, Worker
 
@@ -67,7 +68,22 @@ def blocks(monkeypatch: pytest.MonkeyPatch) -> BlockSegmenter:
 
 
 @pytest.fixture
-def makeDesk(scene: slicer.vtkMRMLScene, blocks: BlockSegmenter) -> Iterator[Callable[..., Desk]]:
+def blockSlices(monkeypatch: pytest.MonkeyPatch) -> BlockSlices:
+    """The block slices follow objects from slice to slice."""
+    segmenter = BlockSlices()
+
+    def buildSlices(name: str | None = None, device: str = "auto") -> SliceSegmenter:
+        return segmenter
+
+    for place in ("memseg.slicing.build_slices", "memseg.build.build_slices"):
+        monkeypatch.setattr(place, buildSlices)
+    return segmenter
+
+
+@pytest.fixture
+def makeDesk(
+    scene: slicer.vtkMRMLScene, blocks: BlockSegmenter, blockSlices: BlockSlices
+) -> Iterator[Callable[..., Desk]]:
     desks: list[Desk] = []
 
     def make(**options: object) -> Desk:
@@ -79,6 +95,7 @@ def makeDesk(scene: slicer.vtkMRMLScene, blocks: BlockSegmenter) -> Iterator[Cal
     yield make
     for desk in desks:
         desk.controller.cleanup()
+        desk.finish()  # so that a propagation that was going on ends as it should
         desk.worker.close()
 
 

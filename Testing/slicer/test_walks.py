@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import slicer
 import vtk
-from fakes import BlockSegmenter, box_mask, turned_grid
+from fakes import BlockSegmenter, BlockSlices, box_mask, turned_grid
 from scenes import editAsSlicerDoes, slicersMask
 
 from memseg.errors import MemSegError
-from memseg.geometry import Box, Grid
+from memseg.geometry import AXES, Box, Grid
 from memseg.prompts import BoxPrompt, Click, MaskPrompt
 from memseg.session import Session
 from MemSegSlicerLib import SceneBridge
@@ -20,14 +20,17 @@ pytestmark = pytest.mark.slicer
 GRID = turned_grid((12, 14, 16))
 SHAPE = GRID.shape_kji
 SEGMENTS = ("liver", "spleen", "stomach")
-ACTIONS = ("click", "click", "click", "box", "undo", "redo", "remove", "reset", "switch", "edit", "reopen")
+ACTIONS = (
+    *("click", "click", "click", "box", "undo", "redo", "remove", "reset", "switch", "edit", "reopen"),
+    *("propagate", "propagate", "agree", "release", "makeConsistent"),
+)
 
 
 class PlainUser:
     """The same actions on sessions without a scene. An edit becomes a mask prompt with the segment's next action."""
 
     def __init__(self, volume) -> None:
-        self.sessions = {name: Session(volume, BlockSegmenter()) for name in SEGMENTS}
+        self.sessions = {name: Session(volume, BlockSegmenter(), slices=BlockSlices()) for name in SEGMENTS}
         self.masks = {name: np.zeros(SHAPE, np.uint8) for name in SEGMENTS}
         self.name = SEGMENTS[0]
 
@@ -87,6 +90,18 @@ def test_scene_and_plain_sessions_agree_all_along(slicerApp, desk, addVolume, tm
             case "undo" | "redo" | "reset" as name:
                 getattr(controller, name)()
                 plain.do(lambda session, name=name: getattr(session, name)())
+            case "propagate":
+                axis, first = str(dice.choice(AXES)), int(dice.integers(6))
+                controller.propagate(axis, first=first)
+                desk.finish()  # what comes next would end it
+                plain.do(lambda session, axis=axis, first=first: list(session.propagate(axis, first=first)))
+            case "agree" | "release" as name:
+                axis, index = str(dice.choice(AXES)), int(dice.integers(12))
+                getattr(controller, name)(axis, index)
+                plain.do(lambda session, name=name, axis=axis, index=index: getattr(session, name)(axis, index))
+            case "makeConsistent":
+                controller.makeConsistent("k")
+                plain.do(lambda session: session.make_consistent("k"))
             case "switch":
                 plain.name = str(dice.choice(SEGMENTS))
                 controller.setSegment(controller.segmentationNode, ids[plain.name])
@@ -113,3 +128,5 @@ def test_scene_and_plain_sessions_agree_all_along(slicerApp, desk, addVolume, tm
     assert [entry.number for entry in state.prompts] == [entry.number for entry in session.prompts]
     assert state.memoryCount == len(session.memory)
     assert (state.canUndo, state.canRedo) == (session.can_undo, session.can_redo)
+    assert all(state.marksAlong(axis) == session.marks(axis) for axis in AXES)
+    assert [entry.key for entry in state.slices] == [entry.key for entry in session.slices]

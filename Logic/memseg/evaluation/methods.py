@@ -11,7 +11,7 @@ from .. import catalog
 from ..build import build
 from ..errors import ModelError
 from ..memory.interaction import CAPACITY
-from ..segmenters.base import Segmenter
+from ..segmenters.base import ModelCard, Segmenter
 
 PEER_GROUP = "memseg.peers"
 KINDS = ("sparse", "dense", "both")
@@ -31,15 +31,19 @@ class Method:
 
     def record(self) -> dict[str, Any]:
         """What says whether two methods measured at different times are the same, weights included."""
-        weights = catalog.weights_path(self.segmenter.card) if self.segmenter.card.weights else None
-        digest = hashlib.sha256(weights.read_bytes()).hexdigest() if weights and weights.is_file() else None
         return {
             "name": self.name,
             "memory": self.memory,
             "capacity": self.capacity,
             "reads": self.reads,
-            "weights_sha256": digest,
+            "weights_sha256": weights_digest(self.segmenter.card),
         }
+
+
+def weights_digest(card: ModelCard) -> str | None:
+    """SHA-256 of the weights; None for a model without any."""
+    weights = catalog.weights_path(card) if card.weights else None
+    return hashlib.sha256(weights.read_bytes()).hexdigest() if weights and weights.is_file() else None
 
 
 def method_of(spelling: str, device: str = "auto", memory: bool = True) -> Method:
@@ -57,9 +61,14 @@ def method_of(spelling: str, device: str = "auto", memory: bool = True) -> Metho
 
 def methods_of(spellings: tuple[str, ...], device: str = "auto", memory: bool = True) -> tuple[Method, ...]:
     """One method for each, in their order. Raises ModelError, also where two are spelled alike."""
+    check_each_once(spellings)
+    return tuple(method_of(spelling, device, memory) for spelling in spellings)
+
+
+def check_each_once(spellings: tuple[str, ...]) -> None:
+    """Raise ModelError where two are spelled alike."""
     if twice := [each for place, each in enumerate(spellings) if each in spellings[:place]]:
         raise ModelError(f"'{twice[0]}' is asked for twice; name every model and peer once.")
-    return tuple(method_of(spelling, device, memory) for spelling in spellings)
 
 
 def _setting(word: str, spelling: str) -> dict[str, Any]:
@@ -84,7 +93,12 @@ def peer_names() -> tuple[str, ...]:
 
 def peer(name: str, device: str = "auto") -> Segmenter:
     """A method to compare with: an installed peer of that name, or else a model. Raises ModelError."""
-    for entry in entry_points(group=PEER_GROUP):
+    return installed_peer(name, PEER_GROUP) or _built(name, device)
+
+
+def installed_peer(name: str, group: str) -> Any | None:
+    """What an entry point of that name makes; None where the group has none. Raises ModelError where it cannot."""
+    for entry in entry_points(group=group):
         if entry.name == name:
             try:
                 return entry.load()()
@@ -94,4 +108,4 @@ def peer(name: str, device: str = "auto") -> Segmenter:
                     f"The peer '{name}' needs packages that are not here; "
                     f"install them with: pip install 'memsegslicer[{extra}]'."
                 ) from error
-    return _built(name, device)
+    return None

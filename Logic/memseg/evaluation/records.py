@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -31,25 +31,36 @@ class Record:
 
     def write(self, path: Path) -> None:
         """The file appears whole or not at all. Raises FileError."""
-        content = {
-            "memseg": __version__,
-            "options": self.options,
-            "machine": self.machine,
-            "summary": [asdict(summary) for summary in summarize(self.results)],
-            "objects": [asdict(result) for result in self.results],
-        }
-        with replacing(path) as temporary:
-            temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
+        summaries = [asdict(summary) for summary in summarize(self.results)]
+        write(path, self.options, self.machine, {"summary": summaries}, [asdict(result) for result in self.results])
 
     @classmethod
     def read(cls, path: Path) -> Record:
         """What `write` wrote. Raises FileError for anything else."""
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            results = tuple(_result(each) for each in content["objects"])
-            return cls(dict(content["options"]), dict(content["machine"]), results)
-        except (OSError, ValueError, RecursionError, TypeError, KeyError) as error:
-            raise FileError(f"{path.name} holds no results of an evaluation; delete it or name another.") from error
+        return cls(*read(path, _result))
+
+
+def write(
+    path: Path,
+    options: dict[str, Any],
+    machine: dict[str, Any],
+    averages: dict[str, list[dict[str, Any]]],
+    objects: list[dict[str, Any]],
+) -> None:
+    """A file of plain JSON values, averages by their names; it appears whole or not at all. Raises FileError."""
+    content = {"memseg": __version__, "options": options, "machine": machine, **averages, "objects": objects}
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
+
+
+def read(path: Path, result: Callable[[dict[str, Any]], Any]) -> tuple[dict[str, Any], dict[str, Any], tuple[Any, ...]]:
+    """Options, machine, and each of the objects that `write` wrote as what `result` makes of it. Raises FileError."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        results = tuple(result(each) for each in content["objects"])
+        return dict(content["options"]), dict(content["machine"]), results
+    except (OSError, ValueError, RecursionError, TypeError, KeyError) as error:
+        raise FileError(f"{path.name} holds no results of an evaluation; delete it or name another.") from error
 
 
 def _result(content: dict[str, Any]) -> ObjectScores:
@@ -95,6 +106,17 @@ def machine() -> dict[str, Any]:
         "torch": _version("torch"),
         "peak_memory_mb": peak_memory_mb(),
     }
+
+
+def in_words(machine: dict[str, Any], peaks_mb: Sequence[int | None]) -> str:
+    """Sentences on the machine for a report. peaks_mb: of each run that it is about."""
+    card = f", {machine['graphics_card']}" if machine["graphics_card"] else ", no graphics card"
+    peak = f"{max(peaks_mb)} MB at its peak" if None not in peaks_mb else "not known on this system"
+    return (
+        f"Hardware: {machine['cpus']} processors ({machine['processor']}, {machine['system']}){card}; memseg "
+        f"{__version__}, Python {machine['python']}, torch {machine['torch'] or 'not installed'}. Memory of the whole "
+        f"process (Python, images and all methods together): {peak}."
+    )
 
 
 def _version(package: str) -> str | None:

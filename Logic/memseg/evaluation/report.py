@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -13,6 +13,13 @@ from .metrics import area_under_clicks, clicks_until
 
 TARGET = 0.85
 AGES = 5  # of memory entries, counted one by one; older ones are one group
+
+
+class OfSource(Protocol):
+    source: str
+
+
+Result = TypeVar("Result", bound=OfSource)
 
 
 @dataclass(frozen=True)
@@ -59,7 +66,7 @@ def summarize(results: Sequence[ObjectScores]) -> tuple[Summary, ...]:
     return tuple(_summary(results, place) for place in range(len(results[0].methods)))
 
 
-def over_sources(results: Sequence[ObjectScores], value: Callable[[ObjectScores], Any]) -> tuple[Any, dict[str, Any]]:
+def over_sources(results: Sequence[Result], value: Callable[[Result], Any]) -> tuple[Any, dict[str, Any]]:
     """Mean of a value over each source's objects, and the mean of those means; values may be arrays."""
     sources: dict[str, list[Any]] = {}
     for result in results:

@@ -72,6 +72,14 @@ def check_folder_of(path: Path) -> None:
         raise FileError(f"The folder for {path.name} does not exist; create it first.")
 
 
+def make_folder(folder: Path) -> None:
+    """Raises FileError where it cannot be made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(f"The folder {folder.name} cannot be made ({error.strerror}); choose another.") from error
+
+
 def progress_of(console: Console) -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(*columns, console=console, transient=True)

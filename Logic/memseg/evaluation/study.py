@@ -13,16 +13,15 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
-from .. import __version__
-from ..errors import FileError, ModelError
+from ..errors import ModelError
 from ..files import replacing
 from . import dataset as datasets
 from .clicks import Rules
 from .dataset import Selection
 from .methods import Method, method_of
-from .records import Record, options_of
+from .records import Record, in_words, options_of
 from .report import summarize
-from .run import check_folder_of, measured, progress_of, title_of
+from .run import check_folder_of, make_folder, measured, progress_of, title_of
 from .sheets import sheets_of
 from .simulation import Noise
 
@@ -120,7 +119,7 @@ def study(options: StudyOptions, console: Console) -> None:
     check_folder_of(options.output)
     method_of(options.model, options.device)  # a wrong model is no peer to leave out
     if options.parts is not None:
-        _make(options.parts)
+        make_folder(options.parts)
     left_out: dict[str, str] = {}
     records = []
     with progress_of(console) as progress:
@@ -132,13 +131,6 @@ def study(options: StudyOptions, console: Console) -> None:
     with replacing(options.output) as temporary:
         temporary.write_text("\n".join([_opening(options, records, left_out), *chapters]), encoding="utf-8")
     console.print(f"{options.output.name}: {len(parts)} parts, {len(records[0].results)} objects compared")
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FileError(f"The folder {folder.name} cannot be made ({error.strerror}); choose another.") from error
 
 
 def _methods(part: Part, device: str, left_out: dict[str, str]) -> tuple[Method, ...]:
@@ -169,10 +161,8 @@ def _measured(
 
 def _opening(options: StudyOptions, records: list[Record], left_out: dict[str, str]) -> str:
     """What was measured, how and where."""
-    machine, volumes = records[0].machine, len({result.entry for result in records[0].results})
-    card = f", {machine['graphics_card']}" if machine["graphics_card"] else ", no graphics card"
-    peaks = [record.machine["peak_memory_mb"] for record in records]
-    peak = f"{max(peaks)} MB at its peak" if None not in peaks else "not known on this system"
+    volumes = len({result.entry for result in records[0].results})
+    peaks_mb = [record.machine["peak_memory_mb"] for record in records]
     lines = [
         f"# {options.model}: what was measured\n",
         f"    {options.command}\n",
@@ -180,9 +170,7 @@ def _opening(options: StudyOptions, records: list[Record], left_out: dict[str, s
         f"{len(records[0].results)} objects of {volumes} volumes, the studies {len(records[1].results)}. Objects are "
         "averaged within their source (repository and modality), then sources. `:off` is the same model without its "
         "interaction memory.\n",
-        f"Hardware: {machine['cpus']} processors ({machine['processor']}, {machine['system']}){card}; memseg "
-        f"{__version__}, Python {machine['python']}, torch {machine['torch'] or 'not installed'}. Memory of the whole "
-        f"process (Python, images and all methods together): {peak}.\n",
+        f"{in_words(records[0].machine, peaks_mb)}\n",
         "*area* is the area under the curve over clicks, from 0 to 1; *reach 85 %* the part of the objects that ever "
         "came to a Dice of 85 %, *clicks to it* the median of how many those needed; *s a click* the median and 95th "
         "percentile of the seconds from a click to its mask. Every table is one run on the same objects.\n",

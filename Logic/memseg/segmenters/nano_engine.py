@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import TypeVar
 from weakref import WeakKeyDictionary
@@ -13,20 +11,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import ModelError
 from ..memory.interaction import Interaction
-from ..networks.image import HIGH, LOW, channels, condition
+from ..networks.image import channels, condition
 from ..networks.memory_attention import MemoryBatch
 from ..networks.nano import Answer, Features, Nano, PromptBatch
 from ..prompts import Prompt
 from ..volume import Volume
 from .nano_tensors import fits, memory_batch, prompt_batch
 from .nano_view import View
+from .placed import Placed, robust_range
 
-log = logging.getLogger(__name__)
 _KEPT_FEATURES = 6  # of a volume; a view's features take 8 MB
-_SAMPLED_VOXELS = 200_000  # from which a volume's robust range is estimated
-Result = TypeVar("Result")
 Batch = TypeVar("Batch", PromptBatch, MemoryBatch)
 
 
@@ -47,25 +42,21 @@ class _OfVolume:
     """What is kept of one volume."""
 
     def __init__(self, volume: Volume) -> None:
-        array = volume.array_kji
-        step = max(1, int(np.ceil((array.size / _SAMPLED_VOXELS) ** (1 / 3))))
-        low, high = np.quantile(array[::step, ::step, ::step].astype(np.float32), (LOW, HIGH))
-        if low == high:
-            low, high = volume.intensity_range
-        self.low, self.high = float(low), float(high)
+        self.low, self.high = robust_range(volume)
         self.features: OrderedDict[tuple[float, ...], Features] = OrderedDict()
 
 
 class Engine:
-    """Not for several threads at once; what it keeps never changes an answer. reads: the kinds of memory to read. note:
-    a sentence for the user about what happened to the device, until it is taken."""
+    """Not for several threads at once; what it keeps never changes an answer. reads: the kinds of memory to read."""
 
     def __init__(self, network: Nano, device: str = "auto", reads: str = "both") -> None:
-        torch.set_flush_denormal(True)
-        self.network = network.eval().requires_grad_(False)
-        self.device, self.reads, self.note = chosen_device(device), reads, ""
+        self.network, self.reads = network, reads
         self._kept: WeakKeyDictionary[Volume, _OfVolume] = WeakKeyDictionary()
-        self._to(self.device)
+        self._placed = Placed(network, "nano", device, self._kept.clear)
+
+    @property
+    def device(self) -> torch.device:
+        return self._placed.device
 
     def answers(
         self,
@@ -80,17 +71,16 @@ class Engine:
         prompts = prompt_batch(prompt, volume, views, masks, config)
         read = [place for place, entry in enumerate(memory or ()) if fits(entry, config)]
         remembered = memory_batch([memory[place] for place in read], views, config) if read else None
-        return self._on_device(lambda: self._answered(volume, views, prompts, remembered, read))
+        return self._placed.run(lambda: self._answered(volume, views, prompts, remembered, read))
 
     def _answered(
         self, volume: Volume, views: list[View], prompts: PromptBatch, memory: MemoryBatch | None, read: list[int]
     ) -> list[Seen]:
-        with torch.inference_mode(), self._precision():
-            features = self._features(volume, views)
-            moved = None if memory is None else _moved(memory, self.device)
-            answer = self.network.answer(features, _moved(prompts, self.device), moved, self.reads)
-            logits = answer.logits[:, 0].float().cpu().numpy()
-            quality = answer.quality.sigmoid().cpu().numpy()
+        features = self._features(volume, views)
+        moved = None if memory is None else _moved(memory, self.device)
+        answer = self.network.answer(features, _moved(prompts, self.device), moved, self.reads)
+        logits = answer.logits[:, 0].float().cpu().numpy()
+        quality = answer.quality.sigmoid().cpu().numpy()
         return [
             Seen(view, logits[place], float(quality[place]), answer, place, read) for place, view in enumerate(views)
         ]
@@ -125,44 +115,7 @@ class Engine:
 
     def take_note(self) -> str:
         """The note, once; "" where there is none."""
-        note, self.note = self.note, ""
-        return note
-
-    # -- the device ----------------------------------------------------------------------------------------------
-
-    def _on_device(self, work: Callable[[], Result]) -> Result:
-        """The work's result; where the device runs out of memory, on the CPU, from now on."""
-        try:
-            return work()
-        except RuntimeError as error:
-            if self.device.type == "cpu" or not _is_out_of_memory(error):
-                raise
-            self.note = "The device ran out of memory, so the nano model goes on with the CPU."
-        log.warning(self.note)
-        self._to(torch.device("cpu"))
-        return work()
-
-    def _to(self, device: torch.device) -> None:
-        self._kept.clear()
-        self.device = device
-        self.network.to(device)
-        half = device.type == "cuda" or (device.type == "cpu" and torch.cpu._is_avx512_bf16_supported())
-        self._precision = lambda: torch.autocast(device.type, torch.bfloat16, enabled=half)
-
-
-def chosen_device(name: str) -> torch.device:
-    """ "auto": a GPU where there is one. Raises ModelError for a device that cannot be used here."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    try:
-        torch.zeros(1, device=name)
-    except (RuntimeError, AssertionError) as error:
-        raise ModelError(f"The device '{name}' cannot be used here; choose cpu or auto.") from error
-    return torch.device(name)
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in str(error).lower()
+        return self._placed.take_note()
 
 
 def _moved(batch: Batch, device: torch.device) -> Batch:

@@ -1,95 +1,26 @@
-"""The file a nano network ships in: safetensors, with its configuration and a SHA-256 of its tensors in the header.
-
-Tensors are kept in half precision. A file that is cut short, of another model, changed since it was written, or pickled
-(which could run code) is refused with a sentence; nothing is ever unpickled.
-"""
+"""The file a nano network ships in: see weights.py."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
 
-import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import Tensor
-
-from ..errors import FileError, ModelError
 from ..networks.memory_attention import MemoryConfig
 from ..networks.nano import Nano, NanoConfig
+from . import weights
 
-MODEL, FORMAT = "memseg-nano", "1"
-_LARGEST_BYTES = 64 * 2**20
-_PICKLES = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+MODEL = "memseg-nano"
 
 
 def save(path: Path, network: Nano, note: str = "") -> None:
     """note: where the weights come from, kept in the header. Raises FileError where the disk refuses."""
-    tensors = {name: value.detach().half().cpu().contiguous() for name, value in network.state_dict().items()}
-    metadata = {
-        "model": MODEL,
-        "format": FORMAT,
-        "config": config_to_words(network.config),
-        "sha256": digest(tensors),
-        "note": note,
-    }
-    try:
-        save_file(tensors, str(path), metadata)
-    except (OSError, SafetensorError) as error:
-        raise FileError(f"{path.name} cannot be written; choose another place or free some space.") from error
+    weights.save(path, MODEL, network, config_to_words(network.config), note)
 
 
 def load(path: Path) -> Nano:
     """The network in evaluation mode, float32, on the CPU. Raises ModelError with what to do about the file."""
-    _refuse_what_is_no_safetensors(path)
-    try:
-        with safe_open(str(path), framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
-    except (SafetensorError, OSError, ValueError) as error:
-        raise ModelError(f"The weights {path.name} are cut short or damaged; install them again.") from error
-    if metadata.get("model") != MODEL or metadata.get("format") != FORMAT:
-        raise ModelError(
-            f"The weights {path.name} are of another model; put the file of the nano model in their place."
-        )
-    if metadata.get("sha256") != digest(tensors):
-        raise ModelError(f"The weights {path.name} have been changed since they were written; install them again.")
-    try:
-        network = Nano(config_from_words(metadata["config"]))
-        network.load_state_dict({name: value.float() for name, value in tensors.items()})
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise ModelError(
-            f"The weights {path.name} do not fit the network they describe; install them again."
-        ) from error
-    return network.eval().requires_grad_(False)
-
-
-def _refuse_what_is_no_safetensors(path: Path) -> None:
-    try:
-        size = path.stat().st_size
-        with open(path, "rb") as file:
-            start = file.read(8)
-    except OSError as error:
-        raise ModelError(f"The weights {path.name} are missing or cannot be read; install them again.") from error
-    if start.startswith(_PICKLES):
-        raise ModelError(
-            f"The weights {path.name} are a pickle, which could run code, so they are not opened; "
-            "use the .safetensors file."
-        )
-    if size > _LARGEST_BYTES:
-        raise ModelError(f"The weights {path.name} are too large to be of the nano model; install them again.")
-
-
-def digest(tensors: dict[str, Tensor]) -> str:
-    """SHA-256 over names, types, shapes and bytes, in the order of names."""
-    total = hashlib.sha256()
-    for name in sorted(tensors):
-        value = tensors[name].contiguous()
-        total.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
-        total.update(value.flatten().view(torch.uint8).numpy().tobytes())
-    return total.hexdigest()
+    return weights.load(path, MODEL, lambda words: Nano(config_from_words(words)))
 
 
 def config_to_words(config: NanoConfig) -> str:

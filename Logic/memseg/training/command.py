@@ -1,4 +1,5 @@
-"""`memseg train prepare` and `memseg train nano`. Light to import: torch comes with the training itself."""
+"""`memseg train prepare`, `memseg train nano` and `memseg train slices`. Light to import: torch comes with the training
+itself."""
 
 from __future__ import annotations
 
@@ -16,13 +17,17 @@ from rich.console import Console
 from ..errors import FileError, ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from typing import Any
 
     from ..networks.nano import NanoConfig
-    from .supply import Supply
-    from .trainer import Progress, Trainer
+    from ..networks.slices import SliceConfig
+    from .loop import Loop, Progress
+    from .shards import Shard
+    from .slice_trainer import SliceTrainer
+    from .trainer import Trainer
 
-app = typer.Typer(help="Train the nano model, on a GPU in slices of some minutes.", no_args_is_help=True)
+app = typer.Typer(help="Train the shipped networks, on a GPU in slices of some minutes.", no_args_is_help=True)
 console = Console()
 _LOG = "log.csv"
 
@@ -70,7 +75,6 @@ def nano(
     compact: Annotated[bool, typer.Option(help="Smaller checkpoints, no longer exact to the bit.")] = False,
 ) -> None:
     """Train until the schedule's end, the time limit or Ctrl-C; each leaves a checkpoint to go on from."""
-    until = time.monotonic() + 60 * minutes * 0.97 - 5  # watching and saving at the end take some seconds
     told = {
         "steps": steps,
         "batch": batch,
@@ -85,44 +89,158 @@ def nano(
     shape = {"region": region, "widths": widths, "memory": memory}
     shape = {name: value for name, value in shape.items() if value is not None}
     trainer = _trainer(resume, weights, device, changes, shape)
-    supply, watched = _supplies(trainer, tuple(shards or ()))
+
+    from .supply import Supply
+    from .trainer import export
+
+    plan = trainer.plan
+
+    def supplied(shards: tuple[Shard, ...]) -> Supply:
+        return Supply(trainer.device, plan.edge, shards, plan.synthetic)
+
+    supplies = _supplies(tuple(shards or ()), supplied)
+    _run(trainer, supplies, out, minutes, watch_every, compact, lambda: export(trainer, out / "nano.safetensors"))
+
+
+@app.command()
+def slices(
+    out: Annotated[Path, typer.Option(help="Where checkpoint, log and weights go.")],
+    shards: Annotated[
+        list[Path] | None, typer.Option(help="Folder of shards; may be repeated. Without: synthetic stacks alone.")
+    ] = None,
+    resume: Annotated[Path | None, typer.Option(help="Go on from this checkpoint, keeping its plan.")] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Begin with the weights of this file, such as the shipped ones.")
+    ] = None,
+    minutes: Annotated[float, typer.Option(help="Stop cleanly after so long, saving included.")] = 9.0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:0 or mps.")] = "auto",
+    steps: Annotated[int | None, typer.Option(help="Length of the schedule.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Stacks a step.")] = None,
+    edge: Annotated[int | None, typer.Option(help="Samples along a slice of a stack.")] = None,
+    window: Annotated[int | None, typer.Option(help="Samples along the network's window.")] = None,
+    widths: Annotated[str | None, typer.Option(help="Channels of the three levels, such as 32,64,128.")] = None,
+    rate: Annotated[float | None, typer.Option(help="Highest learning rate.")] = None,
+    followed: Annotated[int | None, typer.Option(help="Most slices followed in an episode.")] = None,
+    synthetic: Annotated[
+        float | None, typer.Option(help="Share of stacks from synthetic anatomy and label maps, 0 to 1.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Decides everything.")] = None,
+    watched_objects: Annotated[int | None, typer.Option(help="Held-out objects to watch training by.")] = None,
+    watch_every: Annotated[int, typer.Option(help="Steps between two looks at the held-out objects.")] = 500,
+    compact: Annotated[bool, typer.Option(help="Smaller checkpoints, no longer exact to the bit.")] = False,
+) -> None:
+    """Train the network that follows an object from slice to slice; stops and goes on as `nano` does."""
+    told = {
+        "steps": steps,
+        "batch": batch,
+        "edge": edge,
+        "rate": rate,
+        "followed": followed,
+        "synthetic": synthetic,
+        "seed": seed,
+        "watched": watched_objects,
+    }
+    changes = {name: value for name, value in told.items() if value is not None}
+    shape = {name: value for name, value in {"window": window, "widths": widths}.items() if value is not None}
+    trainer = _slice_trainer(resume, weights, device, changes, shape)
+
+    from .slice_trainer import export
+    from .stacks import StackSupply
+
+    plan = trainer.plan
+
+    def supplied(shards: tuple[Shard, ...]) -> StackSupply:
+        return StackSupply(trainer.device, plan.edge, shards, plan.synthetic, plan.seed)
+
+    supplies = _supplies(tuple(shards or ()), supplied)
+    _run(trainer, supplies, out, minutes, watch_every, compact, lambda: export(trainer, out / "slices.safetensors"))
+
+
+def _run(
+    trainer: Loop,
+    supplies: tuple[Any, Any],
+    out: Path,
+    minutes: float,
+    watch_every: int,
+    compact: bool,
+    export: Callable[[], None],
+) -> None:
+    until = time.monotonic() + 60 * minutes * 0.97 - 5  # watching and saving at the end take some seconds
     console.print(f"Training on {trainer.device} from step {trainer.step} of {trainer.plan.steps}.")
     out.mkdir(parents=True, exist_ok=True)
+    training, watched = supplies
+
+    def keep() -> None:
+        _watch(rows, trainer, watched)
+        _save(trainer, out, compact)
+        export()
+
     with _stoppable() as asked, _log(out / _LOG) as rows:
-        for progress in trainer.run(supply, until, lambda: bool(asked)):
+        for progress in trainer.run(training, until, lambda: bool(asked)):
             last = progress.step == trainer.plan.steps
             if progress.step % 20 == 0 or last or progress.step == 1:
                 _tell(rows, progress)
             if progress.step % watch_every == 0:
-                _watch(rows, trainer, watched)
-                _save(trainer, out, compact)
-        _watch(rows, trainer, watched)
-        _save(trainer, out, compact)
+                keep()
+        keep()
 
 
-def _trainer(
-    resume: Path | None, weights: Path | None, device: str, changes: dict[str, object], shape: dict[str, object]
-) -> Trainer:
+def _ready(device: str, resume: Path | None, weights: Path | None, shape: dict[str, object], options: str) -> Any:
+    """The device to train on. options: those that make up a network, which one that is given has already."""
     import torch
 
-    from ..segmenters import nano_weights
-    from ..segmenters.nano_engine import chosen_device
-    from . import checkpoint
-    from .trainer import Plan, Trainer
+    from ..segmenters.placed import chosen_device
 
     place = chosen_device(device)
     torch.set_float32_matmul_precision("high")
     torch.backends.cudnn.benchmark = True  # the convolutions of a run all have the same shapes
     if (resume is not None or weights is not None) and shape:
-        raise FileError("The network is the one given; leave out --region, --widths and --memory.")
+        raise FileError(f"The network is the one given; leave out {options}.")
     if resume is not None and weights is not None:
         raise FileError("A resumed run has its weights; leave out --weights.")
+    return place
+
+
+def _trainer(
+    resume: Path | None, weights: Path | None, device: str, changes: dict[str, object], shape: dict[str, object]
+) -> Trainer:
+    from ..segmenters import nano_weights
+    from . import checkpoint
+    from .trainer import Plan, Trainer
+
+    place = _ready(device, resume, weights, shape, "--region, --widths and --memory")
     if weights is not None:
         return Trainer.beginning_with(nano_weights.load(weights), place, **changes)
     if resume is not None:
         return Trainer.resumed(checkpoint.load(resume), place, **changes)
-    plan = Plan(network=_network(shape), **changes)
-    return Trainer(plan, place)
+    return Trainer(Plan(network=_network(shape), **changes), place)
+
+
+def _slice_trainer(
+    resume: Path | None, weights: Path | None, device: str, changes: dict[str, object], shape: dict[str, object]
+) -> SliceTrainer:
+    from ..segmenters import slice_weights
+    from . import checkpoint
+    from .slice_trainer import SlicePlan, SliceTrainer
+
+    place = _ready(device, resume, weights, shape, "--window and --widths")
+    if weights is not None:
+        return SliceTrainer.beginning_with(slice_weights.load(weights), place, **changes)
+    if resume is not None:
+        return SliceTrainer.resumed(checkpoint.load(resume), place, **changes)
+    return SliceTrainer(SlicePlan(network=_slice_network(shape), **changes), place)
+
+
+def _slice_network(shape: dict[str, object]) -> SliceConfig:
+    from ..networks.slices import SliceConfig
+
+    try:
+        fields = {"edge": shape["window"]} if "window" in shape else {}
+        if "widths" in shape:
+            fields["widths"] = tuple(int(word) for word in str(shape["widths"]).split(","))
+        return SliceConfig(**fields)
+    except (ValueError, IndexError) as error:
+        raise ModelError(f"There is no such network: {error}") from error
 
 
 def _network(shape: dict[str, object]) -> NanoConfig:
@@ -138,15 +256,13 @@ def _network(shape: dict[str, object]) -> NanoConfig:
         raise ModelError(f"There is no such network: {error}") from error
 
 
-def _supplies(trainer: Trainer, folders: tuple[Path, ...]) -> tuple[Supply, Supply]:
+def _supplies(folders: tuple[Path, ...], supplied: Callable[[tuple[Shard, ...]], Any]) -> tuple[Any, Any]:
     """To train from, and to watch training by: of the shards, those held out for it."""
     from .shards import read
-    from .supply import Supply
 
-    plan, found = trainer.plan, [shard for folder in folders for shard in read(folder)]
-    parts = (tuple(shard for shard in found if shard.watch == watch) for watch in (False, True))
-    training, watched = (Supply(trainer.device, plan.edge, part, plan.synthetic) for part in parts)
-    return training, watched
+    found = [shard for folder in folders for shard in read(folder)]
+    training, watched = (tuple(shard for shard in found if shard.watch == watch) for watch in (False, True))
+    return supplied(training), supplied(watched)
 
 
 @contextmanager
@@ -185,17 +301,15 @@ def _tell(rows: csv.DictWriter, progress: Progress) -> None:
     console.print(f"step {progress.step}: loss {values[0]}, Dice {values[3]}, {values[2]} s")
 
 
-def _watch(rows: csv.DictWriter, trainer: Trainer, watched: Supply) -> None:
-    for name, dice in trainer.watch(watched).items():
-        scores = " ".join(f"{value:.4f}" for value in dice)
+def _watch(rows: csv.DictWriter, trainer: Loop, watched: Any) -> None:
+    for name, values in trainer.watch(watched).items():
+        scores = " ".join(f"{value:.4f}" for value in values)
         rows.writerow(dict(zip(rows.fieldnames, (trainer.step, name, "", "", "", scores))))
-        console.print(f"step {trainer.step}, {name}: Dice after each click {scores}")
+        console.print(f"step {trainer.step}, {name}: {scores}")
 
 
-def _save(trainer: Trainer, out: Path, compact: bool) -> None:
+def _save(trainer: Loop, out: Path, compact: bool) -> None:
     from . import checkpoint
-    from .trainer import export
 
     checkpoint.save(out / "checkpoint", trainer.checkpoint(), compact)
-    export(trainer, out / "nano.safetensors")
     console.print(f"Saved step {trainer.step}.")

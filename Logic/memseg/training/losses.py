@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
@@ -40,7 +39,3 @@ def answer_loss(answer: Answer, target: Tensor, inside: Tensor, reached: Tensor)
     coarse = soft_dice_loss(answer.coarse, half, functional.max_pool3d(inside, 2))
     quality = functional.smooth_l1_loss(answer.quality.sigmoid(), reached.detach(), reduction="none", beta=0.2)
     return fine + 0.3 * coarse + quality
-
-
-def all_finite(loss: Tensor) -> bool:
-    return bool(torch.isfinite(loss).all())

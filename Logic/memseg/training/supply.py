@@ -49,6 +49,10 @@ class Supply:
         parts += [self.from_labelmap(source) for _ in range(mapped)]
         return Scenes.joined(parts)
 
+    def synthesised(self, source: Generator) -> Scenes:
+        """One object of anatomy that never was."""
+        return synthetic(source, 1, self.edge)
+
     def from_volume(self, source: Generator) -> Scenes:
         """One object of one labelled volume, turned, stretched, its intensities changed."""
         held = self.labelled[int(whole(source, (1,), len(self.labelled)))]

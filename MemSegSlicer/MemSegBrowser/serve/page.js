@@ -19,6 +19,7 @@
     const plain = {
       n: 'navigate', w: 'window', c: 'click', b: 'box', s: 'scribble', l: 'lasso',
       p: 'positive', '+': 'positive', '=': 'positive', m: 'negative', '-': 'negative',
+      g: 'propagate', a: 'agree', j: 'show_suggested',
       f: 'fit', h: 'help', '?': 'help', Delete: 'remove', Backspace: 'remove',
     };
     return plain[key] || '';
@@ -64,8 +65,30 @@
     });
   }
 
+  let pointed = -1;
+  // The mouse over the strip of slices: the tooltip says what is known of the one under it; pressed, the view goes there.
+  function strip(event, size, bars) {
+    const place = event.currentTarget.getBoundingClientRect();
+    const share = (event.clientX - place.left) / place.width;
+    const index = Math.min(size - 1, Math.max(0, Math.floor(share * size)));
+    const bar = bars.find((one) => index < one.start + one.count);
+    event.currentTarget.title = bar ? `Slice ${index}: ${bar.words}` : '';
+    if (event.type === 'mousedown') event.preventDefault();
+    else if (event.buttons !== 1 || index === pointed) return;
+    pointed = index;
+    window.trame.trigger('show_slice', [index]);
+  }
+
+  // Of a bar, in percent of the strip's height.
+  function height(bar) {
+    const fixed = { agreed: 100, clear: 22, absent: 22, held: 30, untouched: 0 };
+    return bar.kind in fixed ? fixed[bar.kind] : 30 + 0.6 * bar.percent;
+  }
+
   window.trame.utils.memseg = {
     tab,
+    strip,
+    height,
     claim() {
       window.trame.trigger('claim', [tab]);
     },

@@ -1,0 +1,1 @@
+"""Measuring propagation: objects followed from true slices, and corrected slice by slice."""
