@@ -13,7 +13,7 @@ import torch.nn.functional as functional
 from torch import Generator, Tensor
 
 from ..networks.slice_evidence import FAR, Known, evidence, picture, signed_distance
-from ..networks.slices import SliceBatch, SliceImage, SliceNetwork, condition
+from ..networks.slices import SliceBatch, SliceImage, SliceLogits, SliceNetwork, condition
 from .chance import happens, uniform
 from .losses import soft_dice_loss, voxel_loss
 from .stacks import Stacks
@@ -121,9 +121,9 @@ class Follower:
             ahead = self._known(window, first * last, stacks.target[:, last], last - now, agreed)
             behind = self._known(window, first, reference, now - 1, first > 0)
             previous = self._known(window, place, held, now - place, first > 0)
-            image, state, logits = self._answer(now, window, previous, behind, ahead, recent, long)
+            image, inside, logits = self._answer(now, window, previous, behind, ahead, recent, long)
             truth = (window.read(stacks.target[:, now, None], self.edge) > 0.5).float()
-            losses.append(self._loss(logits, truth, now, state))
+            losses.append(self._loss(logits, truth, now, inside))
             found = (window.write(logits.logits.sigmoid(), self.size)[:, 0] > 0.5).float()
             found = found * (logits.present > _SURE)[:, None, None] * stacks.inside
             score, is_there = _dice(found, stacks.target[:, now]), stacks.target[:, now].flatten(1).any(dim=1)
@@ -143,7 +143,17 @@ class Follower:
 
     # -- one slice -----------------------------------------------------------------------------------------------
 
-    def _answer(self, now, window, previous, behind, ahead, recent, long):
+    def _answer(
+        self,
+        now: int,
+        window: Window,
+        previous: Known,
+        behind: Known,
+        ahead: Known,
+        recent: list[Entry],
+        long: list[Entry],
+    ) -> tuple[SliceImage, Tensor, SliceLogits]:
+        """The slice of this number encoded; where the window has samples, (B, edge^2) bool; what the network answers."""
         stacks = self.stacks
         inside = window.read(stacks.inside[:, None].float(), self.edge)[:, 0] > 0.5
         own = window.read(stacks.image[:, now, None], self.edge)[:, 0]
@@ -210,7 +220,7 @@ class Follower:
             torch.stack([entry.valid for entry in entries], dim=1),
         )
 
-    def _loss(self, answer, truth: Tensor, now: int, inside: Tensor) -> Tensor:
+    def _loss(self, answer: SliceLogits, truth: Tensor, now: int, inside: Tensor) -> Tensor:
         """Overlap and every sample where the object is, every sample where it is not; presence; expected Dice."""
         stacks, kept = self.stacks, inside[:, None].float()
         there = stacks.target[:, now].flatten(1).any(dim=1)
