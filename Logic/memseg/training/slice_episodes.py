@@ -153,7 +153,7 @@ class Follower:
         recent: list[Entry],
         long: list[Entry],
     ) -> tuple[SliceImage, Tensor, SliceLogits]:
-        """The slice of this number encoded; where the window has samples, (B, edge^2) bool; what the network answers."""
+        """The slice of this number encoded; where the window has samples (B, edge^2) bool; what the network answers."""
         stacks = self.stacks
         inside = window.read(stacks.inside[:, None].float(), self.edge)[:, 0] > 0.5
         own = window.read(stacks.image[:, now, None], self.edge)[:, 0]
