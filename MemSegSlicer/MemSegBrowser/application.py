@@ -287,10 +287,17 @@ class Application:
 
 
 def warm_up() -> None:
-    """Answer a click in a tiny image, so that the user's first one need not wait for libraries to load."""
+    """Answer a click in a tiny image and follow a square through it, so that the user's first click and propagation
+    need not wait for libraries to load."""
     values = np.arange(16**3, dtype=np.int16).reshape(16, 16, 16)
     volume = Volume(values, Grid.from_spacing(values.shape, (1.0, 1.0, 1.0)))
-    memseg.new_session(volume).add(memseg.Click((8, 8, 8)))
+    session = memseg.new_session(volume)
+    session.add(memseg.Click((8, 8, 8)))
+    square = np.zeros(values.shape, np.uint8)
+    square[8, 4:12, 4:12] = 1
+    session.add(memseg.MaskPrompt.from_mask(square))
+    for _ in session.propagate("k", 8, first=7, last=9):
+        pass
 
 
 def _picture(path: Path) -> str:

@@ -123,6 +123,8 @@ class Propagating:
         """Listener of the controller: what the page shows of slices."""
         self._state = state
         data = self._page.data
+        if state.propagating != data.propagating:
+            self._views.rest_threed(state.propagating)
         data.propagating = state.propagating
         data.progress = progress_words(state)
         now = time.monotonic()

@@ -101,6 +101,12 @@ def test_one_undo_takes_a_propagation_back(propagated: Desk, strip: Strip) -> No
     propagated.wait_until(lambda: len(strip.slices("agreed") + strip.slices("propagated")), lambda count: count == 0)
 
 
+def test_the_surface_appears_after_a_propagation(propagated: Desk) -> None:
+    assert propagated.coloured_pixels("3D") == 0
+    propagated.press("ms-surface")
+    propagated.wait_until(lambda: propagated.coloured_pixels("3D"), lambda pixels: pixels > 1000)
+
+
 def test_a_bar_is_coloured_and_tells_what_it_stands_for(propagated: Desk, strip: Strip) -> None:
     colours = {
         bar.evaluate("(bar) => getComputedStyle(bar).fill")
