@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..report import over_sources
 from ..sheets import Sheet
-from .scores import CaseScores, Way
+from .scores import CaseScores, Scores, Way
 
 SHOWN_CORRECTIONS = (0, 1, 2, 3, 5, 10, 20, 50)
 
@@ -44,7 +44,7 @@ def summarize(results: Sequence[CaseScores]) -> tuple[Summary, ...]:
 
 
 def _summary(way: Way, results: Sequence[CaseScores]) -> Summary:
-    def mean(value):
+    def mean(value: Callable[[Scores], float]) -> float:
         return float(over_sources(results, lambda result: value(result.of(way)))[0])
 
     found = [result.of(way) for result in results]
