@@ -6,7 +6,7 @@ from bars import VOLUME, drawn
 from fakes import BlockSegmenter
 
 from memseg import catalog, new_session
-from memseg.build import build, build_slices
+from memseg.build import _built_slices, build, build_slices
 from memseg.errors import ModelError
 from memseg.segmenters.base import Segmenter
 from memseg.segmenters.slice_base import SliceSegmenter
@@ -15,8 +15,9 @@ from memseg.session import Session
 
 @pytest.fixture
 def no_network(monkeypatch):
-    """As where torch is missing."""
+    """As where torch is missing, and no network was built before it went."""
     monkeypatch.setattr(catalog, "missing_packages", lambda card: card.needs)
+    monkeypatch.setattr("memseg.build._built_slices", _built_slices.__wrapped__)
 
 
 def test_slice_models_are_no_models_of_volumes():

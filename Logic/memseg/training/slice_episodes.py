@@ -19,16 +19,21 @@ from .losses import soft_dice_loss, voxel_loss
 from .stacks import Stacks
 
 RECENT = 3
+_CARELESS, _SPOILED = 2.0, 7.0  # samples that a border is off by, as hands draw and as drift has it
 _SURE = 0.0  # logit from which the object counts as present
 
 
 @dataclass(frozen=True)
 class Course:
-    """ahead: how often the last slice is agreed on. rough: how often the reference's mask is drawn carelessly. zoom:
-    edges of windows over the object's."""
+    """ahead: how often the last slice is agreed on. rough: how often the reference's mask is drawn carelessly. spoiled:
+    how often a mask the network made is spoiled before the next slice is followed from it, as drift does. blind: how
+    often the mask of the slice before is not told, so that memory has to say where the object is. zoom: edges of
+    windows over the object's."""
 
     ahead: float = 0.35
     rough: float = 0.25
+    spoiled: float = 0.3
+    blind: float = 0.15
     zoom: tuple[float, float] = (1.7, 2.5)
     autocast: bool = True
 
@@ -108,7 +113,7 @@ class Follower:
         stacks, last = self.stacks, self.slices - 1
         first = torch.ones_like(self.rows)
         agreed = happens(self.source, self.batch, self.course.ahead) & stacks.valid[:, last]
-        reference = self._carelessly(stacks.target[:, 1])
+        reference = self._wobbled(stacks.target[:, 1], _CARELESS, self.course.rough)
         long = [self._entry(first, reference, first > 0)]
         if bool(agreed.any()):
             long.append(self._entry(first * last, stacks.target[:, last], agreed))
@@ -120,7 +125,8 @@ class Follower:
             window = window_round(held, zoom)
             ahead = self._known(window, first * last, stacks.target[:, last], last - now, agreed)
             behind = self._known(window, first, reference, now - 1, first > 0)
-            previous = self._known(window, place, held, now - place, first > 0)
+            seen = ~happens(self.source, self.batch, self.course.blind)
+            previous = self._known(window, place, held * seen[:, None, None], now - place, seen)
             image, inside, logits = self._answer(now, window, previous, behind, ahead, recent, long)
             truth = (window.read(stacks.target[:, now, None], self.edge) > 0.5).float()
             losses.append(self._loss(logits, truth, now, inside))
@@ -131,7 +137,8 @@ class Follower:
             counts.append(stacks.valid[:, now])
             rights.append((logits.present > _SURE) == is_there)
             some = (found > 0.5).flatten(1).any(dim=1)
-            held = torch.where(some[:, None, None], found, held)
+            made = self._wobbled(found, _SPOILED, self.course.spoiled)
+            held = torch.where(some[:, None, None], made, held)
             place = torch.where(some, now, place)
             with self._cast():
                 entry = self._remembered(image, window, first * now, found.detach(), some)
@@ -232,12 +239,12 @@ class Follower:
         total = overlap + every + 0.5 * present + 2 * quality * there
         return (total * stacks.valid[:, now]).sum() / stacks.valid[:, now].sum().clamp(min=1)
 
-    def _carelessly(self, mask: Tensor) -> Tensor:
-        """Some masks a sample or two too wide or too narrow here and there, as hands draw; never emptied."""
-        coarse = uniform(self.source, (self.batch, 1, 6, 6), -2.0, 2.0)
+    def _wobbled(self, mask: Tensor, samples: float, share: float) -> Tensor:
+        """Some masks up to so many samples too wide or too narrow here and there; never emptied."""
+        coarse = uniform(self.source, (self.batch, 1, 6, 6), -samples, samples)
         wobble = functional.interpolate(coarse, size=(self.size, self.size), mode="bicubic")[:, 0]
         drawn = (signed_distance(mask) + wobble > 0).float() * self.stacks.inside
-        rough = happens(self.source, self.batch, self.course.rough) & drawn.flatten(1).any(dim=1)
+        rough = happens(self.source, self.batch, share) & drawn.flatten(1).any(dim=1)
         return torch.where(rough[:, None, None], drawn, mask)
 
     def _cast(self) -> torch.autocast:

@@ -56,7 +56,7 @@ class SliceTrainer(Loop):
         time, from one agreed slice and with one ahead."""
         plan, results = self.plan, {}
         for name, ahead in (("one", 0.0), ("ahead", 1.0)):
-            course = Course(ahead=ahead, rough=0.0, zoom=(2.0, 2.0), autocast=plan.autocast)
+            course = Course(ahead, rough=0.0, spoiled=0.0, blind=0.0, zoom=(2.0, 2.0), autocast=plan.autocast)
             dice, counts, right = [], [], []
             for start in range(0, plan.watched, plan.batch):
                 source = generator(self.device, plan.seed, WATCHING, start)
