@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from importlib import import_module
+from pathlib import Path
 
-from . import catalog
+from . import catalog, registry
 from .errors import ModelError
 from .segmenters.base import ModelCard, Segmenter
 from .segmenters.slice_base import SliceSegmenter
@@ -14,6 +15,8 @@ from .segmenters.slice_base import SliceSegmenter
 _CLASSES = {
     "geodesic": ("memseg.segmenters.geodesic", "Geodesic"),
     "nano": ("memseg.segmenters.nano", "NanoSegmenter"),
+    "sam-med3d": ("memseg.segmenters.sam_med3d", "SamMed3DSegmenter"),
+    "fastsam3d": ("memseg.segmenters.sam_med3d", "FastSam3DSegmenter"),
     "slices": ("memseg.segmenters.slices", "SliceNet"),
     "slice-geodesic": ("memseg.segmenters.slice_geodesic", "SliceGeodesic"),
 }
@@ -39,6 +42,15 @@ def _built(name: str, device: str, reads: str) -> Segmenter:
     return made.from_file(catalog.weights_path(card), device, reads) if card.weights else made()
 
 
+def check_weights(name: str, path: Path) -> None:
+    """Raise ModelError unless the file holds the weights of the model of that name, which a user has to bring."""
+    card = catalog.card(name)
+    if not card.published_at:
+        raise ModelError(f"The model '{name}' takes no weights file; it works as it is.")
+    _check_packages(card)
+    _class_of(card).from_file(path, "cpu")
+
+
 def build_slices(name: str | None = None, device: str = "auto") -> SliceSegmenter:
     """The slice segmenter of that name (None: the best that can be built here), built once and shared. Raises
     ModelError."""
@@ -59,9 +71,17 @@ def _check_device(device: str) -> None:
         raise ModelError(f"There is no device called '{device}'; use auto, cpu, cuda, cuda:0 or mps.")
 
 
-def _check_can_be_built(card: ModelCard) -> None:
+def _check_packages(card: ModelCard) -> None:
     if missing := catalog.missing_packages(card):
         raise ModelError(f"The model '{card.name}' needs {', '.join(missing)}; install it, or choose another model.")
+
+
+def _check_can_be_built(card: ModelCard) -> None:
+    _check_packages(card)
+    if card.published_at:
+        if registry.path_of(card.name) is None:
+            raise ModelError(f"The weights of the model '{card.name}' do not ship: {catalog.how_to_add(card)}.")
+        registry.check_unchanged(card.name)
     if catalog.lacks_weights(card):
         raise ModelError(f"The weights of the model '{card.name}' ({card.weights}) are not here; choose another model.")
 

@@ -20,10 +20,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from . import __version__, catalog
+from . import __version__
 from .errors import MemSegError, PromptError
 from .files import read_mask, read_volume, write_segmentation
 from .geometry import nearest_voxel
+from .models_command import app as models
 from .prompts import BoxPrompt, Click, MaskPrompt, Prompt, Text
 from .propagate_command import propagate
 from .session import new_session
@@ -43,6 +44,7 @@ evaluate = typer.Typer(
 app.command()(propagate)
 app.add_typer(evaluate, name="evaluate")
 app.add_typer(train, name="train")
+app.add_typer(models, name="models")
 
 
 class Switch(StrEnum):
@@ -126,20 +128,6 @@ def segment(
         write_segmentation(output, {name: session.mask_kji}, volume)
     millilitres = voxels * volume.grid.voxel_volume_mm3 / 1000
     console.print(f"{output}: {voxels} voxels, {millilitres:.1f} ml")
-
-
-@app.command()
-def models() -> None:
-    """List the models, what they take, and whether they can run here."""
-    table = Table("name", "prompts", "licence", "here", "about")
-    for card in (*catalog.cards(), *catalog.slice_cards()):
-        missing = catalog.missing_packages(card)
-        missing += (card.weights,) if catalog.lacks_weights(card) else ()
-        here = f"needs {', '.join(missing)}" if missing else "yes"
-        default = " (default)" if card.name in (catalog.default(), catalog.default_slices()) else ""
-        takes = ", ".join(sorted(card.prompts)) or "slices, to propagate"
-        table.add_row(card.name + default, takes, card.licence, here, card.summary)
-    console.print(table)
 
 
 @evaluate.command("clicks")

@@ -19,7 +19,9 @@ class ModelCard:
     """What a user should know before choosing a model.
 
     prompts: the kinds it takes ("click", "box", "scribble", "lasso", "mask", "text"). weights: file name, or "" where
-    the method has none. needs: packages that must be installed, such as ("torch",).
+    the method has none. needs: packages that must be installed, such as ("torch",). published_at: where its authors
+    offer the weights, which a user has to bring; "" for weights that ship. size_mb: of those. hardware: what it runs
+    on, in words.
     """
 
     name: str
@@ -30,6 +32,9 @@ class ModelCard:
     source: str
     weights: str = ""
     needs: tuple[str, ...] = ()
+    published_at: str = ""
+    size_mb: int = 0
+    hardware: str = ""
 
 
 @dataclass(frozen=True, eq=False)
