@@ -148,7 +148,9 @@ class Slicing:
         """Commit what a propagation has done; where the journal refuses that, nothing of it stays."""
         if run is not self._run:
             return
-        self._run, session = None, self._session
+        self._run, session = None, self._owner()
+        if session is None:  # let go of together with the propagation: there is nothing left to keep it in
+            return
         session._state = run.before
         if not run.taken:
             return

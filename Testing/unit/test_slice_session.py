@@ -81,6 +81,20 @@ def test_leaving_the_loop_ends_the_propagation():
     assert not session.is_propagating and len(session.prompts) == 2
 
 
+def test_a_propagation_let_go_of_together_with_its_session_ends_quietly(monkeypatch):
+    unheard = []
+    monkeypatch.setattr("sys.unraisablehook", lambda found: unheard.append(found.exc_value))
+    session = Session(VOLUME, BlockSegmenter(), slices=BlockSlices())
+    session.add(drawn(5))
+    steps = session.propagate(reference=5)
+    next(steps)
+    cycle = [session, steps]
+    cycle.append(cycle)
+    del session, steps, cycle
+    gc.collect()
+    assert unheard == []
+
+
 def test_a_session_is_let_go_of_at_once():
     session = propagated()
     steps = session.propagate(reference=5)
