@@ -6,6 +6,7 @@ import argparse
 import pickle
 import zipfile
 from collections import Counter, OrderedDict
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -168,15 +169,31 @@ def test_a_file_too_large_is_refused_by_its_size(tmp_path, monkeypatch):
         load(path)
 
 
-def test_a_packed_archive_which_could_unpack_without_end_is_refused(tmp_path):
+@pytest.mark.parametrize("content", [torch.zeros(10**6), torch.randn(1000)], ids=["small", "as-large"])
+def test_a_packed_archive_which_could_unpack_without_end_is_refused_whatever_its_size(tmp_path, content):
     plain, packed = tmp_path / "plain.pth", tmp_path / "packed.pth"
-    torch.save({"zeros": torch.zeros(10**6)}, plain)
-    with zipfile.ZipFile(plain) as source, zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as target:
+    torch.save({"tensor": content}, plain)
+    with zipfile.ZipFile(plain) as source, zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as target:
         for record in source.infolist():
-            target.writestr(record.filename, source.read(record))
-    assert packed.stat().st_size < 50_000
+            is_tensor = "/data/" in record.filename
+            kind = zipfile.ZIP_DEFLATED if is_tensor else zipfile.ZIP_STORED
+            target.writestr(record.filename, source.read(record), kind)
     with pytest.raises(ModelError, match="was not written by PyTorch"):
         load(packed)
+
+
+def test_an_archive_whose_records_lie_on_each_other_is_refused(tmp_path):
+    path = tmp_path / "sam.pth"
+    torch.save(WEIGHTS, path)
+    with zipfile.ZipFile(path, "a") as archive:
+        largest = max(archive.filelist, key=lambda record: record.file_size)
+        for number in range(100):
+            again = copy(largest)
+            again.filename = f"sam/data/{1000 + number}"
+            archive.filelist.append(again)
+        archive.writestr("sam/note", b"")  # so that the list of records is written again
+    with pytest.raises(ModelError, match="was not written by PyTorch"):
+        load(path)
 
 
 def test_a_missing_file_and_a_folder_are_named(tmp_path):
