@@ -21,6 +21,8 @@ from ..volume import Volume
 from . import slice_weights
 from .placed import Placed, robust_range
 from .slice_base import Plane, SliceAnswer, SliceFeatures, place_of, plane_of, plane_spacing_mm
+from .slice_blend import blended
+from .slice_geodesic import SliceGeodesic
 from .slice_view import PlaneWindow
 
 _KEPT_IMAGES = 64  # encoded slices of a volume; one takes 0.5 MB
@@ -40,6 +42,7 @@ class SliceNet:
     def __init__(self, network: SliceNetwork, device: str = "auto") -> None:
         self.card = catalog.slice_card("slices")
         self._network = network
+        self._plain = SliceGeodesic()
         self._kept: WeakKeyDictionary[Volume, _OfVolume] = WeakKeyDictionary()
         self._placed = Placed(network, "slice", device, self._kept.clear)
 
@@ -63,7 +66,9 @@ class SliceNet:
     ) -> SliceAnswer:
         """See slice_base.SliceSegmenter."""
         answer = self._placed.run(lambda: self._follow(volume, axis, index, previous, anchors, recalled))
-        return replace(answer, note=self._placed.take_note())
+        # The entries hold the network's own features, which say nothing to arithmetic.
+        plain = self._plain.follow(volume, axis, index, previous, anchors, Recalled())
+        return replace(blended(answer, plain), note=self._placed.take_note())
 
     # -- a slice -------------------------------------------------------------------------------------------------
 
