@@ -7,6 +7,7 @@ status 1. Ctrl-C stops at once and leaves no half-written file; pressing it agai
 from __future__ import annotations
 
 import logging
+import re
 import signal
 import sys
 import time
@@ -27,7 +28,9 @@ from .geometry import nearest_voxel
 from .models_command import app as models
 from .prompts import BoxPrompt, Click, MaskPrompt, Prompt, Text
 from .propagate_command import propagate
+from .recall_command import app as recall
 from .session import new_session
+from .text.grounding import Grounding
 from .training.command import app as train
 from .volume import Volume
 
@@ -45,6 +48,7 @@ app.command()(propagate)
 app.add_typer(evaluate, name="evaluate")
 app.add_typer(train, name="train")
 app.add_typer(models, name="models")
+app.add_typer(recall, name="recall")
 
 
 class Switch(StrEnum):
@@ -80,6 +84,22 @@ def box_from_words(words: str, volume: Volume) -> BoxPrompt:
     return BoxPrompt(tuple(ends.min(axis=0)), tuple(ends.max(axis=0) + 1))
 
 
+def in_order(texts: list[Text], clicks: list[Click]) -> list[Prompt]:
+    """Words before the clicks that correct them, but after those that they speak of ("near the click")."""
+    spoken_of = any(re.search(r"\bclick", text.words, re.IGNORECASE) for text in texts)
+    return [*clicks, *texts] if spoken_of else [*texts, *clicks]
+
+
+def print_understood(understood: Grounding) -> None:
+    """How words were understood, what each link of the chain says, and what else they may mean."""
+    console.print(understood.sentence, markup=False, highlight=False)
+    for link in understood.links:
+        log.info("%s", link)
+    for number, other in enumerate(understood.found[1:], start=1):
+        words = f"  or {number}: {other.title}, {other.confidence:.0%} sure. {other.why}"
+        console.print(words, markup=False, highlight=False)
+
+
 @app.command()
 def segment(
     image: Annotated[Path, typer.Argument(help="NIfTI, NRRD or MetaImage file, or a folder with one DICOM series.")],
@@ -92,23 +112,29 @@ def segment(
         list[str] | None, typer.Option(help="R,A,S:R,A,S, two corners round the object; may be repeated.")
     ] = None,
     mask: Annotated[Path | None, typer.Option(help="A mask to start from, on the image's grid.")] = None,
-    text: Annotated[str | None, typer.Option(help="What to segment, in words, for a model that takes text.")] = None,
+    text: Annotated[
+        list[str] | None,
+        typer.Option(help="What to segment, in words, such as 'left kidney'; again to change it: 'grow by 2 mm'."),
+    ] = None,
     model: Annotated[str | None, typer.Option(help="One that `memseg models` lists; without: the default.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:0 or mps.")] = "auto",
     memory: Annotated[bool, typer.Option(help="Remember earlier prompts.")] = True,
-    name: Annotated[str, typer.Option(help="The segment's name.")] = "object",
+    name: Annotated[str | None, typer.Option(help="The segment's name; without: what the words name.")] = None,
 ) -> None:
-    """Segment one object: mask first, then boxes, positive clicks, negative clicks and text, in that order."""
+    """Segment one object: mask first, then boxes, text, positive clicks, negative clicks, in that order.
+
+    Words take the place of what was there before, and clicks correct it; words that speak of a click come after it.
+    """
     with console.status(f"Reading {image.name}"):
         volume = read_volume(image)
     prompts: list[Prompt] = [MaskPrompt.from_mask(read_mask(mask, volume))] if mask else []
     prompts += [box_from_words(words, volume) for words in box or ()]
-    prompts += [click_from_words(words, volume, True) for words in click or ()]
-    prompts += [click_from_words(words, volume, False) for words in negative or ()]
-    prompts += [Text(text)] if text else []
+    clicks = [click_from_words(words, volume, True) for words in click or ()]
+    clicks += [click_from_words(words, volume, False) for words in negative or ()]
+    prompts += in_order([Text(words) for words in text or ()], clicks)
     if not prompts:
         raise PromptError("There is no prompt; give at least one --click R,A,S, --box, --mask or --text.")
-    session = new_session(volume, model, device, memory)
+    session, named = new_session(volume, model, device, memory), ""
     table = Table("prompt", "kind", "voxels changed", "seconds", title=f"{image.name}, model {session.model}")
     for number, prompt in enumerate(prompts, start=1):
         start = time.perf_counter()
@@ -116,6 +142,9 @@ def segment(
             change = session.add(prompt)
         if session.note:
             console.print(session.note)
+        if session.understood is not None:
+            print_understood(session.understood)
+            named = session.understood.name or named
         seconds = f"{time.perf_counter() - start:.2f}"
         table.add_row(
             str(number), f"{prompt.kind} {'+' if prompt.positive else '-'}", str(change.voxels_changed), seconds
@@ -125,7 +154,7 @@ def segment(
     if voxels == 0:
         raise PromptError("The mask is empty, so nothing was written; click inside the object.")
     with console.status(f"Writing {output.name}"):
-        write_segmentation(output, {name: session.mask_kji}, volume)
+        write_segmentation(output, {name or named or "object": session.mask_kji}, volume)
     millilitres = voxels * volume.grid.voxel_volume_mm3 / 1000
     console.print(f"{output}: {voxels} voxels, {millilitres:.1f} ml")
 
@@ -258,6 +287,45 @@ def evaluate_propagation(
         subjects=subjects,
         limit=limit,
         json=json,
+        parts=parts,
+    )
+    run(asked, console)
+
+
+@evaluate.command("text")
+def evaluate_text(
+    dataset: Annotated[Path, typer.Argument(help="Folder with a manifest.json: images, labels, names and values.")],
+    queries: Annotated[
+        Path | None, typer.Option(help="What is typed, and what it is to find; without: the project's queries.json.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write a Markdown report there, such as RESULTS-text.md.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="The model that corrects and outlines; without: the default.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:0 or mps.")] = "auto",
+    subjects: Annotated[str, typer.Option(help="Whose volumes are asked: validation, training or all.")] = "all",
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many queries, at even distances.")] = None,
+    curve: Annotated[bool, typer.Option(help="Also with 1, 3 and 10 remembered subjects.")] = True,
+    json: Annotated[Path | None, typer.Option(help="Write every figure there.")] = None,
+    parts: Annotated[
+        Path | None, typer.Option(help="Folder that keeps each query when it is done; run again to go on from there.")
+    ] = None,
+) -> None:
+    """Typed queries, the other subjects remembered: what is understood, found, its Dice before and after a click."""
+    from .evaluation.text.command import Options, run
+
+    asked = Options(
+        dataset=dataset,
+        queries=queries,
+        model=model,
+        device=device,
+        subjects=subjects,
+        limit=limit,
+        curve=curve,
+        json=json,
+        output=output,
         parts=parts,
     )
     run(asked, console)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -9,11 +10,13 @@ from types import MappingProxyType
 import numpy as np
 
 from .geometry import AXES, Box
-from .memory.interaction import InteractionMemory
+from .memory.interaction import Interaction, InteractionMemory
 from .memory.slices import SliceMemory
 from .propagation import Key, SliceMark
 from .segmenters.base import Numbered
 from .volume import MaskChange
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,3 +95,15 @@ class History:
     done: tuple[Step, ...]
     undone: tuple[Step, ...]
     next_number: int
+
+
+def shares(recalled: tuple[Interaction, ...], attention: np.ndarray | None) -> tuple[tuple[int, float], ...]:
+    """(number, share) of each recalled entry; none where the segmenter cannot tell or tells nonsense, as a mask is not
+    worse for that."""
+    if attention is None:
+        return ()
+    if attention.shape != (len(recalled),) or not np.isfinite(attention).all():
+        log.warning("attention of shape %s to %d memories is left out", attention.shape, len(recalled))
+        return ()
+    shares = np.clip(attention, 0, 1)  # a sum of float32 can end at 1.0000001
+    return tuple((entry.number, float(share)) for entry, share in zip(recalled, shares))

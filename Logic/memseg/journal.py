@@ -123,6 +123,8 @@ def _take(session: Session, step: dict[str, Any], path: Path) -> None:
         match step:
             case {"do": "add", "prompt": dict(record)}:
                 session.add(from_record(record))
+            case {"do": "say", "prompt": {"kind": "mask"} as record}:
+                session.talking.repeat(from_record(record))
             case {"do": "remove", "index": int(index)}:
                 session.remove(index)
             case {"do": "forget", "number": int(number)}:

@@ -2,7 +2,8 @@
 
 The path of a prompt is `Session.add`: check, recall, segment, commit. Nothing before the commit changes anything, so a
 raised error leaves the session as it was. What can be undone is a list of steps, each the crop of the mask that changed
-and the two immutable states between which it leads. What is done slice by slice is in slice_work.py.
+and the two immutable states between which it leads. What is done slice by slice is in slicing.py, what is said in words
+in talking.py.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ from . import catalog, slice_work
 from .build import build, build_slices
 from .errors import SessionError
 from .geometry import Box
-from .history import History, State, Step
+from .history import History, State, Step, shares
 from .journal import Journal
 from .memory.interaction import CAPACITY, Interaction, InteractionMemory
+from .memory.recall import RecallMemory
 from .memory.slices import SliceMemory
-from .prompts import MaskPrompt, Prompt, check_fits, to_record
+from .prompts import MaskPrompt, Prompt, Text, check_fits, to_record
 from .propagation import PATIENCE, SliceMark, spared
 from .replay import replayed
 from .segmenters.base import Numbered, Prediction, Segmenter, check_takes
@@ -32,18 +34,19 @@ from .segmenters.slice_base import SliceSegmenter
 from .slice_review import Suggestion
 from .slice_run import Steps
 from .slicing import Slicing
+from .talking import Spoken, Talking
 from .volume import MaskChange, Volume
 
 __all__ = ["History", "Session", "State", "Step", "new_session"]
 log = logging.getLogger(__name__)
 
 
-class Session:
+class Session(Spoken):
     """See the module. Not thread-safe: one thread at a time calls it.
 
     capacity: interactions the memory holds. slices: what follows the object from slice to slice; None builds the
-    default when it is first needed. Whatever is done while a propagation runs ends that first, keeping what it has
-    done.
+    default when it is first needed. recall: structures kept from earlier volumes; None reads them when they are first
+    needed. Whatever is done while a propagation runs ends that first, keeping what it has done.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class Session:
         journal: Journal | None = None,
         capacity: int = CAPACITY,
         slices: SliceSegmenter | None = None,
+        recall: RecallMemory | None = None,
     ) -> None:
         self.volume = volume
         self.uses_memory = memory
@@ -69,6 +73,7 @@ class Session:
         self._next_number = 1
         self._note = ""
         self.slicing = Slicing(self, slices, device)
+        self.talking = Talking(self, recall)
 
     # -- what a shell shows ------------------------------------------------------------------------------------------
 
@@ -146,7 +151,10 @@ class Session:
     # -- what a user does --------------------------------------------------------------------------------------------
 
     def add(self, prompt: Prompt) -> MaskChange:
-        """Answer a prompt; returns what changed in the mask. Raises PromptError, or what the segmenter raises."""
+        """Answer a prompt; returns what changed in the mask. Raises PromptError, or what the segmenter raises. Words
+        that the segmenter does not take are understood and grounded (talking.py)."""
+        if isinstance(prompt, Text) and prompt.kind not in self._segmenter.card.prompts:
+            return self.talking.add(prompt)
         self._check(prompt)
         self.end_propagation()
         entry = Numbered(self._next_number, prompt)
@@ -332,7 +340,7 @@ class Session:
         prediction = self._segmenter.predict(self.volume, prompts, self.mask_kji, recalled)
         self._note = prediction.note
         change = MaskChange.between(self._mask, prediction.box, self._spared(state, entry.prompt, prediction))
-        after = replace(state, prompts=prompts, leaned=_shares(recalled or (), prediction.attention))
+        after = replace(state, prompts=prompts, leaned=shares(recalled or (), prediction.attention))
         if self.uses_memory:
             new = Interaction(entry.number, self.model, prediction.sparse, prediction.dense)
             after = after.remembering(state.memory.remember(new))
@@ -387,18 +395,6 @@ class Session:
             self._journal.append(record)
 
 
-def _shares(recalled: tuple[Interaction, ...], attention: np.ndarray | None) -> tuple[tuple[int, float], ...]:
-    """(number, share) of each recalled entry; none where the segmenter cannot tell or tells nonsense, as a mask is not
-    worse for that."""
-    if attention is None:
-        return ()
-    if attention.shape != (len(recalled),) or not np.isfinite(attention).all():
-        log.warning("attention of shape %s to %d memories is left out", attention.shape, len(recalled))
-        return ()
-    shares = np.clip(attention, 0, 1)  # a sum of float32 can end at 1.0000001
-    return tuple((entry.number, float(share)) for entry, share in zip(recalled, shares))
-
-
 def new_session(
     volume: Volume,
     model: str | None = None,
@@ -406,11 +402,13 @@ def new_session(
     memory: bool = True,
     journal: str | Path | None = None,
     slice_model: str | None = None,
+    recall: RecallMemory | None = None,
 ) -> Session:
     """A session with an empty mask. model: a card's name, None for the default; slice_model: the same of what follows
     the object from slice to slice. journal: a new file that records every step as it happens, from which
-    `memseg.resume_session` rebuilds the session after a crash."""
+    `memseg.resume_session` rebuilds the session after a crash. recall: None for the starter memory and the user's
+    own."""
     segmenter = build(model, device)
     slices = None if slice_model is None else build_slices(slice_model, device)
     keeper = Journal.begin(journal, volume, segmenter.card.name, memory) if journal is not None else None
-    return Session(volume, segmenter, device, memory, keeper, slices=slices)
+    return Session(volume, segmenter, device, memory, keeper, slices=slices, recall=recall)

@@ -20,7 +20,6 @@ class Actions:
     undo: Action
     redo: Action
     reset: Action
-    type_words: Action
     show_prompt: Action
     remove_prompt: Action
     forget: Action
@@ -35,6 +34,17 @@ class Actions:
     pin_slice: Action
     drop_slice: Action
     clear_slices: Action
+
+    type_words: Action
+    complete_words: Action
+    choose_alternative: Action
+    ask_remember: Action
+    remember: Action
+    show_recall: Action
+    rename_recalled: Action
+    delete_recalled: Action
+    export_recalled: Action
+    import_recalled: Action
 
     add_segment: Action
     choose_segment: Action

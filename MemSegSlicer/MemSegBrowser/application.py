@@ -21,6 +21,7 @@ from memseg.files import ending
 from memseg.geometry import Grid
 from memseg.volume import Volume
 from MemSegSlicerLib.Controller import Controller, SessionState
+from MemSegSlicerLib.Recall import Recall
 from MemSegSlicerLib.Worker import Worker
 
 from . import tools, vtk_log, windowing
@@ -32,10 +33,12 @@ from .notices import Notices
 from .page_state import page_of
 from .prompting import Prompting
 from .propagating import Propagating
+from .recalling import Recalling
 from .segments import Segments
 from .server import Transfers
 from .surfaces import Surfaces
 from .tabs import Tabs
+from .texting import Texting, completions
 from .tools import PromptTool
 from .views import FourUpViews
 from .workspace import Workspace
@@ -63,12 +66,17 @@ class Application:
         self._views = FourUpViews(server, self._slicer, self._page)
         self._worker = Worker(loop.call_soon_threadsafe)
         pace = partial(self._start, self._after_drawing)
-        self._controller = Controller(scene, self._worker, model, device, pace=pace)
+        recall = Recall()
+        self._controller = Controller(scene, self._worker, model, device, pace=pace, recall=recall)
         self._workspace = Workspace(scene)
         self._surfaces = Surfaces(scene, self._workspace, self._show_new_surface)
         self._segments = Segments(self._page, self._workspace, self._controller, self._on_segments_changed)
         self._prompting = Prompting(
             self._page, self._controller, self._segments, PromptMarkers(scene), self._notices, self._views.jump_to
+        )
+        self._texting = Texting(self._page, self._controller, self._segments, recall, self._views, self._notices)
+        self._recalling = Recalling(
+            server, self._page, self._controller, recall, self._notices, transfers, self._send_download
         )
         self._propagating = Propagating(self._page, self._controller, self._segments, self._views, self._notices)
         self._documents = Documents(
@@ -84,6 +92,7 @@ class Application:
         self._tool = self._connect_tool()
         self._controller.addListener(self._on_session_changed)
         self._worker.submit(warm_up, lambda _: None, self._notices.report)
+        self._worker.submit(partial(warm_up_words, recall), lambda _: self._show_recall_count(), self._notices.report)
         self._build_page()
 
     async def open(self, path: Path) -> None:
@@ -125,7 +134,6 @@ class Application:
             "undo": self._prompting.undo,
             "redo": self._prompting.redo,
             "reset": self._prompting.reset,
-            "type_words": self._prompting.type,
             "show_prompt": self._prompting.show,
             "remove_prompt": self._prompting.remove,
             "forget": self._prompting.forget,
@@ -139,6 +147,16 @@ class Application:
             "pin_slice": self._propagating.pin_slice,
             "drop_slice": self._propagating.drop_slice,
             "clear_slices": self._propagating.clear_slices,
+            "type_words": self._texting.type,
+            "complete_words": self._texting.complete,
+            "choose_alternative": self._texting.choose,
+            "ask_remember": self._recalling.ask_remember,
+            "remember": self._recalling.remember,
+            "show_recall": lambda: self._start(self._recalling.open),
+            "rename_recalled": lambda identity, name: self._start(self._recalling.rename, identity, name),
+            "delete_recalled": lambda identity: self._start(self._recalling.delete, identity),
+            "export_recalled": lambda: self._start(self._recalling.export),
+            "import_recalled": lambda batch: self._start(self._recalling.import_, batch),
             "add_segment": self._segments.add,
             "choose_segment": self._segments.choose,
             "toggle_segment": self._segments.toggle,
@@ -146,12 +164,12 @@ class Application:
             "finish_segment": self._segments.finish_edit,
             "ask_delete_segment": self._segments.ask_delete,
             "delete_segment": self._segments.delete,
-            "open_path": lambda path: self._start(self._documents.ask_open, path),
-            "open_sample": lambda: self._start(self._documents.ask_open, SAMPLE),
+            "open_path": lambda path: self._leave_for(self._documents.ask_open, path),
+            "open_sample": lambda: self._leave_for(self._documents.ask_open, SAMPLE),
             "open_waiting": lambda: self._start(self._documents.open_waiting),
-            "uploaded": lambda batch: self._start(self._open_upload, batch),
+            "uploaded": lambda batch: self._leave_for(self._open_upload, batch),
             "upload_failed": self._notices.complain,
-            "save_path": lambda path: self._start(self._documents.save, path),
+            "save_path": lambda path: self._leave_for(self._documents.save, path),
             "download": lambda kind: self._start(self._download, kind),
             "choose_window": self._choose_window,
             "toggle_surface": self._toggle_surface,
@@ -175,6 +193,11 @@ class Application:
         task = asyncio.get_running_loop().create_task(run())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def _leave_for(self, work: Callable[..., Any], argument: object) -> None:
+        """As `_start`, for what comes after the work on a segment."""
+        self._segments.leave()
+        self._start(work, argument)
 
     # -- what happens ------------------------------------------------------------------------------------------------
 
@@ -202,7 +225,11 @@ class Application:
     def _on_session_changed(self, state: SessionState) -> None:
         with self._server.state:
             self._prompting.show_state(state)
+            self._texting.show_state(state)
             self._propagating.show_state(state)
+            if not state.busy:
+                self._segments.show()
+                self._recalling.show_count()
         if not state.busy:
             self._surfaces.refresh()
 
@@ -252,8 +279,15 @@ class Application:
         stem = Path(self._page.data.image_name or "MemSeg").name
         path, address = self._transfers.offer(f"{stem.removesuffix(ending(Path(stem)))}{kind}")
         await self._documents.write(path)
-        self._server.js_call(DOWNLOAD, "exec", address)
+        self._send_download(address)
         self._notices.say(f"Downloading {path.name}.")
+
+    def _send_download(self, address: str) -> None:
+        self._server.js_call(DOWNLOAD, "exec", address)
+
+    def _show_recall_count(self) -> None:
+        with self._server.state:
+            self._recalling.show_count()
 
     async def _after_drawing(self, show: Callable[[], None]) -> None:
         """When the page has been sent what was there to show, so that it keeps up with a propagation."""
@@ -272,6 +306,8 @@ class Application:
             getattr(self._prompting, key)()
         elif key in ("propagate", "agree", "show_suggested"):
             getattr(self._propagating, key)()
+        elif key == "remember":
+            self._recalling.ask_remember()
         elif key == "remove":
             self._prompting.remove_last()
         elif key == "fit":
@@ -298,6 +334,12 @@ def warm_up() -> None:
     session.add(memseg.MaskPrompt.from_mask(square))
     for _ in session.propagate("k", 8, first=7, last=9):
         pass
+
+
+def warm_up_words(recall: Recall) -> None:
+    """Read the recall memory and the terms, so that the first letter typed need not wait for them."""
+    recall.memory()
+    completions("left k", recall.names)
 
 
 def _picture(path: Path) -> str:

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from trame_client.widgets.html import Div, Input, Span, Table, Td, Tr
 from trame_vuetify.widgets.vuetify3 import (
     VBtn,
-    VCard,
     VCardActions,
     VCardText,
-    VCardTitle,
     VColorPicker,
-    VDialog,
-    VIcon,
     VProgressLinear,
     VSnackbar,
     VSpacer,
@@ -23,6 +16,8 @@ from trame_vuetify.widgets.vuetify3 import (
 
 from .actions import Actions
 from .page_state import Page
+from .recall_dialogs import build_recall, build_remember
+from .sections import dialogue
 from .workspace import COLOURS
 
 _KEYS = (
@@ -35,6 +30,8 @@ _KEYS = (
     ("N W", "navigate, window and level"),
     ("P or +   M or −", "add, remove"),
     ("Ctrl+Z   Ctrl+Y", "undo, redo"),
+    ("T or /", "type what to segment; Tab completes, the arrow up brings earlier words"),
+    ("R", "remember the segment under its name"),
     ("G", "propagate from slice to slice, or cancel it"),
     ("A", "agree to the slice shown, or release it"),
     ("J", "jump to the slice to check next"),
@@ -50,6 +47,8 @@ def build_dialogs(page: Page, actions: Actions) -> None:
     _build_discard(page, actions)
     _build_edit(page, actions)
     _build_delete(page, actions)
+    build_remember(page, actions)
+    build_recall(page, actions)
     _build_help(page)
     VSnackbar(
         "{{ %s }}" % page.name.sentence,
@@ -63,7 +62,7 @@ def build_dialogs(page: Page, actions: Actions) -> None:
 
 def _build_open(page: Page, actions: Actions) -> None:
     name = page.name
-    with _dialog(name.open_shown, "Open", 560), VCardText(classes="pb-0"):
+    with dialogue(name.open_shown, "Open", 560), VCardText(classes="pb-0"):
         VTextField(
             v_model=(name.open_path,),
             label="File or DICOM folder on the computer that runs MemSegSlicer",
@@ -116,7 +115,7 @@ def _build_open(page: Page, actions: Actions) -> None:
 
 def _build_save(page: Page, actions: Actions) -> None:
     name = page.name
-    with _dialog(name.save_shown, "Save", 560), VCardText(classes="pb-0"):
+    with dialogue(name.save_shown, "Save", 560), VCardText(classes="pb-0"):
         VTextField(
             v_model=(name.save_path,),
             label="File on the computer that runs MemSegSlicer",
@@ -157,7 +156,7 @@ def _build_save(page: Page, actions: Actions) -> None:
 
 def _build_discard(page: Page, actions: Actions) -> None:
     name = page.name
-    with _dialog(name.discard_shown, "Open without saving?", 440):
+    with dialogue(name.discard_shown, "Open without saving?", 440):
         VCardText("The segments of this image were not saved. Opening another file closes them.")
         with VCardActions():
             VSpacer()
@@ -169,7 +168,7 @@ def _build_discard(page: Page, actions: Actions) -> None:
 def _build_edit(page: Page, actions: Actions) -> None:
     name = page.name
     edited = f"[{name.edited.name}, {name.edited.colour}]"
-    with _dialog(name.edit_shown, "Segment", 332), VCardText(classes="pb-0"):
+    with dialogue(name.edit_shown, "Segment", 332), VCardText(classes="pb-0"):
         VTextField(
             v_model=(name.edited.name,),
             label="Name",
@@ -211,7 +210,7 @@ def _build_edit(page: Page, actions: Actions) -> None:
 
 def _build_delete(page: Page, actions: Actions) -> None:
     name = page.name
-    with _dialog(name.delete_shown, "Delete segment?", 400):
+    with dialogue(name.delete_shown, "Delete segment?", 400):
         VCardText("“{{ %s }}”, its prompts and its memory go; this cannot be undone." % name.deleted.name)
         with VCardActions():
             VSpacer()
@@ -220,20 +219,9 @@ def _build_delete(page: Page, actions: Actions) -> None:
 
 
 def _build_help(page: Page) -> None:
-    with _dialog(page.name.help_shown, "Keys and mouse", 480), VCardText():
+    with dialogue(page.name.help_shown, "Keys and mouse", 600), VCardText(classes="pt-0"):
         with Table(style="border-spacing: 0 6px;"):
             for keys, meaning in _KEYS:
                 with Tr():
                     Td(keys, style="white-space: nowrap; padding-right: 20px; font-weight: 500;")
                     Td(meaning, style="opacity: .8;")
-
-
-@contextmanager
-def _dialog(shown: str, title: str, width: int) -> Iterator[None]:
-    with VDialog(v_model=(shown,), width=width), VCard(rounded="lg"):
-        with VCardTitle(classes="d-flex align-center text-subtitle-1 font-weight-medium"):
-            Span(title)
-            VSpacer()
-            with VBtn(icon=True, variant="text", size="small", click=f"{shown} = false"):
-                VIcon("mdi-close", size=18)
-        yield

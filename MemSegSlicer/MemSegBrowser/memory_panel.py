@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trame_client.widgets.html import Div, Span
-from trame_vuetify.widgets.vuetify3 import VBtn, VIcon, VProgressLinear, VTooltip
+from trame_vuetify.widgets.vuetify3 import VBtn, VIcon, VProgressLinear, VSpacer, VTooltip
 
 from .actions import Action, Actions
 from .page_state import Page
@@ -21,6 +21,7 @@ def build_memory(page: Page, actions: Actions) -> None:
         _build_interactions(page, actions)
     with folding_section(name.slices_open, "Slice memory", lambda: _build_slice_count(page)):
         _build_slices(page, actions)
+    _build_recall_line(page, actions)
 
 
 def _build_interaction_count(page: Page) -> None:
@@ -103,6 +104,26 @@ def _build_slices(page: Page, actions: Actions) -> None:
                 classes="ms-drop",
             )
     _build_end(f"{name.slices}.length", "No slice remembered yet.", actions.clear_slices, "ms-clear-slices")
+
+
+def _build_recall_line(page: Page, actions: Actions) -> None:
+    """Opens the recall memory, which belongs to no segment and no image."""
+    with Div(classes="ms-section"):
+        with Div(
+            classes="ms-section-title ms-fold ms-recall",
+            click=actions.show_recall,
+            raw_attrs=['role="button"', 'aria-haspopup="dialog"'],
+        ):
+            VIcon("mdi-bookmark-multiple-outline", size=15, classes="ms-recall-icon")
+            Span("Recall memory")
+            VSpacer()
+            Span("{{ %s || '' }}" % page.name.recall.total, classes="ms-recall-count")
+            VTooltip(
+                "Structures kept under their names, to be found again in other images: look, rename, delete, share",
+                activator="parent",
+                location="top",
+                max_width=320,
+            )
 
 
 def _build_end(count: str, nothing: str, clear: Action, classes: str) -> None:

@@ -30,6 +30,12 @@ class Notices:
     def complain(self, sentence: str) -> None:
         self._set(sentence, is_error=True)
 
+    def complain_beside(self, sentence: str) -> None:
+        """What stands beside its cause too, so that it need not pop up over the page."""
+        self.complain(sentence)
+        with self._server.state:
+            self._page.data.notice_shown = False
+
     def report(self, error: BaseException) -> None:
         """An error as one sentence; the log gets the rest of one that no user can cause."""
         if isinstance(error, MemSegError):

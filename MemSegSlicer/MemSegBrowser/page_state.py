@@ -85,6 +85,90 @@ class ModelRow:
 
 
 @dataclass
+class AlternativeRow:
+    """One of the things that words may mean. number: among all of them, the best 0."""
+
+    number: int = 0
+    title: str = ""
+    percent: int = 0
+    why: str = ""
+
+
+@dataclass
+class TextState:
+    """What is typed, and how it was understood.
+
+    completions: what the words in the box could be completed to; offering: whether they show; completion: which of them
+    is marked, -1 none. history: earlier words, oldest first; past: which of them is in the box, counted back from 1, 0
+    none. problem: why what stands in the box was not done, or "". sentence: how the last words were understood, ""
+    where something else was done since. instead: on the alternative that is the mask, where that is not the first.
+    percent, level: how sure that is, of 100, and by colour. chosen: its number. links: what each way of finding it
+    contributed.
+    """
+
+    words: str = ""
+    completions: list[str] = field(default_factory=list)
+    completion: int = -1
+    offering: bool = False
+    history: list[str] = field(default_factory=list)
+    past: int = 0
+    waiting: bool = False
+    problem: str = ""
+
+    sentence: str = ""
+    instead: str = ""
+    percent: int = 0
+    level: int = 0
+    alternatives: list[AlternativeRow] = field(default_factory=list)
+    chosen: int = 0
+    links: list[str] = field(default_factory=list)
+    links_open: bool = False
+
+
+@dataclass
+class RecallRow:
+    """A line of the recall memory. size, origin: in words. own: the user's, not of those that come with the program.
+    thumbnail: a picture, as an address that holds it."""
+
+    identity: str = ""
+    name: str = ""
+    modality: str = ""
+    size: str = ""
+    made: str = ""
+    origin: str = ""
+    own: bool = False
+    thumbnail: str = ""
+
+
+@dataclass
+class RecallState:
+    """The dialogue to remember a segment, and that which shows what is remembered.
+
+    always: remember named segments when the user goes on to another one. rows: the first of those that fit the search;
+    matching, total, exportable: how many fit, how many there are, and how many of those that fit are the user's.
+    renamed, deleted: identity of the entry whose name is being changed, or that was asked to be deleted.
+    """
+
+    remember_shown: bool = False
+    name: str = ""
+    note: str = ""
+    licence: str = ""
+    always: bool = False
+
+    shown: bool = False
+    working: bool = False
+    search: str = ""
+    rows: list[RecallRow] = field(default_factory=list)
+    matching: int = 0
+    total: int = 0
+    exportable: int = 0
+    problems: list[str] = field(default_factory=list)
+    renamed: str = ""
+    new_name: str = ""
+    deleted: str = ""
+
+
+@dataclass
 class PageState:
     """Everything the page binds to; lengths in mm.
 
@@ -105,7 +189,9 @@ class PageState:
     positive: bool = True
     brush_mm: float = 4.0
     box_depth_mm: float = 0.0
-    words: str = ""
+
+    text: TextState = field(default_factory=TextState)
+    recall: RecallState = field(default_factory=RecallState)
 
     segments: list[SegmentRow] = field(default_factory=list)
     segment_id: str = ""

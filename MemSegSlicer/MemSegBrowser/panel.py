@@ -15,7 +15,6 @@ from trame_vuetify.widgets.vuetify3 import (
     VSelect,
     VSlider,
     VSpacer,
-    VTextField,
     VTooltip,
 )
 
@@ -25,6 +24,7 @@ from .memory_panel import PROMPT_ICONS, build_memory
 from .page_state import Page
 from .sections import icon_button
 from .slice_panel import build_slices
+from .text_panel import build_text
 
 _TOOL_BUTTONS = (
     (tools.CLICK, "mdi-target", "Click (C)"),
@@ -44,7 +44,7 @@ def build_panel(page: Page, actions: Actions) -> None:
     ):
         _build_tools(page, actions)
         VDivider()
-        _build_text(page, actions)
+        build_text(page, actions)
         VDivider()
         _build_segments(page, actions)
         VDivider()
@@ -117,29 +117,20 @@ def _slider(page: Page, model: str, tool: str, title: str, limits: tuple[float, 
         Span(words, classes="ms-hint text-right", style="width: 62px; flex: none;")
 
 
-def _build_text(page: Page, actions: Actions) -> None:
-    with Div(classes="ms-section"):
-        VTextField(
-            v_model=(page.name.words,),
-            placeholder="Type: left kidney",
-            density="compact",
-            variant="outlined",
-            hide_details=True,
-            clearable=True,
-            maxlength=1000,
-            append_inner_icon="mdi-send",
-            click_appendInner=(actions.type_words, f"[{page.name.words}]"),
-            keydown=f"$event.key === 'Enter' && trigger('type_words', [{page.name.words}])",
-            classes="ms-words",
-        )
-
-
 def _build_segments(page: Page, actions: Actions) -> None:
     name = page.name
     with Div(classes="ms-section"):
         with Div(classes="ms-section-title"):
             Span("Segments")
             VSpacer()
+            icon_button(
+                "mdi-bookmark-plus-outline",
+                "Remember this segment, to find it in other images by its name (R)",
+                actions.ask_remember,
+                size=18,
+                disabled=(f"!{name.size} || {name.size}.startsWith('0 ')",),
+                classes="ms-ask-remember",
+            )
             icon_button("mdi-plus", "Add a segment", actions.add_segment, size=20, classes="ms-add-segment")
         with Div(classes="ms-list"):
             with Div(

@@ -12,7 +12,7 @@ import numpy as np
 from memseg import catalog
 from memseg.errors import PromptError, SessionError
 from memseg.memory.interaction import CAPACITY
-from memseg.prompts import Prompt, Text
+from memseg.prompts import Prompt
 from memseg.segmenters.base import Numbered
 from memseg.volume import Volume
 from MemSegSlicerLib import PromptTools
@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 _CUBIC_MM_PER_ML = 1000.0
 _ALONG = re.compile(" along [kji]")  # letters that the page calls axial, coronal, sagittal
+_BY_SLICES = re.compile("(propagated|made consistent) along ")  # how masks begin to say where they come from
 
 
 class Prompting:
@@ -52,6 +53,8 @@ class Prompting:
         self._last_error = ""
         self._last_report = ""
         self._last_prompts: tuple[Numbered, ...] = ()
+        self._places: dict[int, tuple[Prompt, tuple[float, float, float] | None]] = {}  # by id of the prompt
+        self._places_in: Volume | None = None
         page.data.models = model_rows()
         page.data.model = controller.state.model
         page.bind_changes({page.name.model: self._choose_model})
@@ -62,12 +65,6 @@ class Prompting:
         """A stroke that was drawn with one of the prompting tools."""
         self._segments.ensure_one()
         self._controller.add(self._prompt_of(tool, stroke))
-
-    def type(self, words: str | None) -> None:
-        """The words in the text box; None where it was cleared."""
-        self._volume()
-        self._segments.ensure_one()
-        self._controller.add(Text(words or ""))
 
     def undo(self) -> None:
         self._volume()
@@ -157,13 +154,23 @@ class Prompting:
         self._show_markers(state, volume)
 
     def _show_markers(self, state: SessionState, volume: Volume | None) -> None:
-        points = []
+        """Places that were found before are kept, as a mask's takes a look at its voxels."""
+        known = self._places if volume is self._places_in else {}
+        self._places, self._places_in = {}, volume
         for numbered in state.prompts if volume is not None else ():
-            try:
-                points.append((PromptTools.rasOfPrompt(volume, numbered.prompt), numbered.prompt.positive))
-            except PromptError:
-                continue  # text and an emptied mask have no place
-        self._markers.show(points)
+            prompt = numbered.prompt
+            _, place = known.get(id(prompt)) or (prompt, _place_of(volume, prompt))
+            self._places[id(prompt)] = prompt, place
+        found = self._places.values()
+        self._markers.show([(place, prompt.positive) for prompt, place in found if place is not None])
+
+
+def _place_of(volume: Volume, prompt: Prompt) -> tuple[float, float, float] | None:
+    """World mm; None for text and an emptied mask, which have no place."""
+    try:
+        return PromptTools.rasOfPrompt(volume, prompt)
+    except PromptError:
+        return None
 
 
 def model_rows() -> list[ModelRow]:
@@ -179,7 +186,9 @@ def prompt_rows(state: SessionState) -> list[PromptRow]:
     rows = []
     for index, numbered in enumerate(state.prompts):
         prompt, share = numbered.prompt, shares.get(numbered.number)
-        kind = "slices" if prompt.kind == "mask" and prompt.origin else prompt.kind
+        kind = prompt.kind
+        if prompt.kind == "mask" and prompt.origin:
+            kind = "slices" if _BY_SLICES.match(prompt.origin) else "text"
         row = PromptRow(index, numbered.number, kind, prompt.positive, prompt_title(prompt))
         rows.append(row if share is None else replace(row, leaned=f"{100 * share:.0f} %", bar=share / largest))
     return rows[::-1]
@@ -188,8 +197,10 @@ def prompt_rows(state: SessionState) -> list[PromptRow]:
 def prompt_title(prompt: Prompt) -> str:
     sign = "positive" if prompt.positive else "negative"
     match prompt.kind:
+        case "mask" if _BY_SLICES.match(prompt.origin):
+            return _ALONG.sub("", prompt.origin)
         case "mask":
-            return _ALONG.sub("", prompt.origin) or "edited mask"
+            return f"“{prompt.origin}”" if prompt.origin else "edited mask"
         case "text":
             return f"“{prompt.words}”"
         case "box":

@@ -1,4 +1,4 @@
-"""What the panel's sections are made of: a section that folds, and a small button inside a row."""
+"""What panel and dialogues are made of: a section that folds, a small button inside a row, a dialogue's frame."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from trame_client.widgets.html import Div, Span
-from trame_vuetify.widgets.vuetify3 import VBtn, VIcon, VSpacer, VTooltip
+from trame_vuetify.widgets.vuetify3 import VBtn, VCard, VCardTitle, VDialog, VIcon, VSpacer, VTooltip
 
 from .actions import Action
 
@@ -31,7 +31,12 @@ def folding_section(opened: str, title: str, fill_title: Callable[[], None] | No
 
 
 def icon_button(
-    icon: str | tuple[str], title: str, click: Action | tuple, size: int = 17, classes: str = "", **options: object
+    icon: str | tuple[str],
+    title: str,
+    click: Action | tuple | str,
+    size: int = 17,
+    classes: str = "",
+    **options: object,
 ) -> None:
     """Its click stays its own, where the row has one too."""
     with VBtn(
@@ -46,3 +51,15 @@ def icon_button(
     ):
         VIcon(icon=icon, size=size)
         VTooltip(title, activator="parent", location="bottom")
+
+
+@contextmanager
+def dialogue(shown: str, title: str, width: int) -> Iterator[None]:
+    """shown: name of the page's value that says whether it shows. width: in pixels, or less in a narrow window."""
+    with VDialog(v_model=(shown,), width=width, max_width="94vw"), VCard(rounded="lg"):
+        with VCardTitle(classes="d-flex align-center text-subtitle-1 font-weight-medium"):
+            Span(title)
+            VSpacer()
+            with VBtn(icon=True, variant="text", size="small", click=f"{shown} = false"):
+                VIcon("mdi-close", size=18)
+        yield

@@ -23,6 +23,13 @@ class Segments:
         self._controller = controller
         self._changed = changed
 
+    def show(self) -> None:
+        """Where others than the user name, colour or add segments."""
+        rows = self._workspace.rows()
+        if rows != self._page.data.segments:
+            self._page.data.segments = rows
+            self._changed()
+
     def refresh(self) -> None:
         """Show the workspace's segments, and hand the chosen one to the controller."""
         self._page.data.segments = self._workspace.rows()
@@ -34,8 +41,14 @@ class Segments:
     def add(self) -> None:
         if self._workspace.volume_node is None:
             raise SessionError("There is no image to segment; open one first.")
+        self.leave()
         self._workspace.add_segment()
         self.refresh()
+
+    def leave(self) -> None:
+        """The user goes on to another segment or image, or saves this one."""
+        if self._page.data.recall.always:
+            self._controller.rememberIfNew()
 
     def ensure_one(self) -> None:
         """A segment to put a prompt into, after the user deleted all of them."""
@@ -43,7 +56,8 @@ class Segments:
             self.add()
 
     def choose(self, identifier: str) -> None:
-        if identifier in self._workspace.segment_ids:
+        if identifier in self._workspace.segment_ids and identifier != self._workspace.segment_id:
+            self.leave()
             self._workspace.segment_id = identifier
             self.refresh()
 

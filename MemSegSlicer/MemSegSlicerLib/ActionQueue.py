@@ -76,7 +76,7 @@ class ActionQueue:
     def add(self, action: Action) -> None:
         """Do it when its turn comes; a propagation ends first."""
         self.endRun()
-        if action.act is not None:
+        if action.isAsked:
             self.error, action.record.report = "", ""
         self._waiting.append(action)
         self._next()
@@ -182,6 +182,9 @@ class ActionQueue:
         record.stamp = None if editedMeanwhile or isOutdated else record.target.stamp()
         if action.isPrompt:
             record.milliseconds = 1000 * (time.perf_counter() - action.asked)
+        if action.then is not None:
+            record.report = action.then(outcome)
+            record.stamp = None if editedMeanwhile else record.target.stamp()
         if action.run is None:
             log.info("%s: %d prompts", action.what, len(record.view.prompts))
 

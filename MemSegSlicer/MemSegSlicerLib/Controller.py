@@ -7,7 +7,6 @@ the worker does the rest; its result is written into the segment on the main thr
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -15,28 +14,30 @@ from pathlib import Path
 import slicer
 import vtk
 
-from memseg import build, catalog
+from memseg import catalog
 from memseg.errors import MemSegError
-from memseg.prompts import Prompt
+from memseg.prompts import Prompt, Text
 from memseg.session import Session
 from memseg.volume import Volume
 
+from . import Texting
 from .ActionQueue import ActionQueue, Pace
 from .Images import Images
+from .Listeners import Listeners
 from .Pauses import Pauses
+from .Preparations import prepare
 from .Propagation import RUNNING, SCENE_CLOSED, Propagation
+from .Recall import Recall
 from .Record import Action, Record, SessionState
 from .SceneState import SceneState, SegmentKey, decodedSession
 from .SessionJob import Act, SessionJob, SessionView
 from .Target import Target
 from .Worker import Worker
 
-log = logging.getLogger(__name__)
-
 
 class Controller:
     """Call it on the main thread only. journalFolder: where each session keeps a crash-safe journal; None for none.
-    pace: when a propagation shows its next slice, see ActionQueue; the default is at once."""
+    pace: when a propagation shows its next slice, see ActionQueue; the default is at once. recall: None: the user's."""
 
     def __init__(
         self,
@@ -46,6 +47,7 @@ class Controller:
         device: str = "auto",
         journalFolder: Path | None = None,
         pace: Pace = lambda show: show(),
+        recall: Recall | None = None,
     ) -> None:
         self._scene = scene
         self._worker = worker
@@ -60,8 +62,9 @@ class Controller:
         self._segmentId: str | None = None
         self._pauses = Pauses(worker, self._sceneState, self._records, lambda: self._queue.isWorking)
         self._queue = ActionQueue(worker, self._jobFor, self._isThere, self._tell, self._pauses.plan, pace)
+        self._recall = recall or Recall()
         self._isInterrupted = False  # by the closing of the scene, a propagation
-        self._listeners: list[Callable[[SessionState], None]] = []
+        self._listeners = Listeners[SessionState]()
         self._observers = [
             scene.AddObserver(slicer.vtkMRMLScene.NodeRemovedEvent, self._onNodeRemoved),
             scene.AddObserver(slicer.vtkMRMLScene.StartCloseEvent, self._onSceneClosing),
@@ -118,7 +121,27 @@ class Controller:
     # -- what the user does ----------------------------------------------------------------------------------------
 
     def add(self, prompt: Prompt) -> None:
-        self._do("add", lambda session: session.add(prompt), isPrompt=True)
+        if not isinstance(prompt, Text):
+            self._do("add", lambda session: session.add(prompt), isPrompt=True)
+        elif (record := self._recordToWorkOn()) is not None:
+            self._queue.add(Texting.typed(record, prompt, self._records, self._recall))
+
+    def choose(self, number: int) -> None:
+        """Make another one of `state.understood.alternatives` the mask."""
+        self._do("choose", lambda session: session.choose(number))
+
+    def remember(self, name: str, licence: str = "", note: str = "") -> None:
+        """Put the segment into the recall memory, so that its name finds the like in other images."""
+        record = self._recordToWorkOn()
+        if record is not None:
+            self._queue.add(Texting.remembered(record, self._recall, name, licence, note))
+
+    def rememberIfNew(self) -> None:
+        """The same under the segment's own name, where it has one and changed since it was last remembered. For shells,
+        when the user goes on to something else."""
+        record = self._records.get(self._key())
+        if record is not None and Texting.isWorthRemembering(record):
+            self.remember(record.target.segment.GetName())
 
     def remove(self, index: int) -> None:
         """Take the prompt at `index` of `state.prompts` out, as if it had never been given."""
@@ -229,8 +252,10 @@ class Controller:
 
     def addListener(self, listener: Callable[[SessionState], None]) -> Callable[[], None]:
         """Call the listener with the state after every change, on the main thread; returns what removes it."""
-        self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener) if listener in self._listeners else None
+        return self._listeners.add(listener)
+
+    def _tell(self) -> None:
+        self._listeners.tell(self.state)
 
     # -- scenes ----------------------------------------------------------------------------------------------------
 
@@ -279,29 +304,20 @@ class Controller:
             session=record.session,
             stored=partial(decodedSession, text) if text is not None else None,
             edited=record.target.read() if record.stamp != stamp else None,
-            act=action.act,
+            act=action.ready(),
             model=self._model,
             device=self._device,
             journalFolder=self._journalFolder,
         )
 
     def _prepareVolume(self, volumeNode: slicer.vtkMRMLVolumeNode) -> None:
-        """Check the image in the worker, so that the first click need not wait for it."""
         volumeId = volumeNode.GetID()
         try:
             image = self._images.of(volumeNode)
         except MemSegError as error:
             self._queue.error = str(error)
             return
-        if not image.isKnown:
-            self._worker.submit(image.volume, lambda _: None, partial(self._volumeFailed, volumeId))
-        self._prepareModel()
-
-    def _prepareModel(self) -> None:
-        """Load the models in the worker's first pause, so that the first click need not wait for torch (2 s), nor the
-        first propagation for its network. One that cannot be loaded says so when it is used."""
-        for load in (partial(build.build, self._model, self._device), partial(build.build_slices, None, self._device)):
-            self._worker.whenIdle(0.0, load, lambda _: None, lambda error: log.info("a model is not ready: %s", error))
+        prepare(self._worker, image, partial(self._volumeFailed, volumeId), self._model, self._device)
 
     def _volumeFailed(self, volumeId: str, error: Exception) -> None:
         if volumeId == self._volumeId:
@@ -380,13 +396,3 @@ class Controller:
 
     def _onSceneImported(self, *_: object) -> None:
         self.restore()
-
-    # -- listeners -------------------------------------------------------------------------------------------------
-
-    def _tell(self) -> None:
-        state = self.state
-        for listener in tuple(self._listeners):
-            try:
-                listener(state)
-            except Exception:
-                log.exception("a listener failed; the others are told all the same")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from memseg.session import Session
 
-from .SessionJob import Act, SessionView
+from .SessionJob import Act, Outcome, SessionView
 from .Target import Target
 
 if TYPE_CHECKING:
@@ -27,8 +28,9 @@ class Progress:
 @dataclass(frozen=True)
 class SessionState(SessionView):
     """What a panel shows: the session, and what is being done. milliseconds: from the last prompt to its mask, None
-    before the first. progress: of the propagation that runs, None without one. report: what the last propagation did
-    and why it stopped; error: the last thing that went wrong; a sentence each, or ""."""
+    before the first. progress: of the propagation that runs, None without one. report: what the last action did that
+    does not show by itself, such as why a propagation stopped; error: the last thing that went wrong; a sentence each,
+    or ""."""
 
     milliseconds: float | None = None
     busy: bool = False
@@ -45,9 +47,12 @@ class SessionState(SessionView):
 class Record:
     """All that is known of one (volume, segment).
 
-    stamp: the target's when its voxels were last the session's mask; None: look again. report: what its last
-    propagation did, until the next action. restorable: a session stored in the scene may be tried. storingSeconds: what
-    turning the session into bytes took last. gone: the target was deleted; what its running job finds out is dropped.
+    stamp: the target's when its voxels were last the session's mask; None: look again. report: see SessionState, until
+    the next action. restorable: a session stored in the scene may be tried. storingSeconds: what turning the session
+    into bytes took last. gone: the target was deleted; what its running job finds out is dropped.
+
+    namedByWords: the name that the segment got from a text prompt, "" where from none. remembered: identities in the
+    recall memory of what was remembered of the segment, by title. rememberedPrompts: numbers of those it had then.
     """
 
     target: Target
@@ -62,6 +67,9 @@ class Record:
     storingSeconds: float = 0.0
     surfaceIsOld: bool = False
     gone: bool = False
+    namedByWords: str = ""
+    remembered: dict[str, str] = field(default_factory=dict)
+    rememberedPrompts: tuple[int, ...] = ()
 
     def toBytes(self) -> bytes | None:
         """For the worker. None while a propagation goes on, which storing would end."""
@@ -76,11 +84,27 @@ class Record:
 @dataclass(frozen=True, eq=False)
 class Action:
     """what: one word for the log. act: None only brings the session up to date. isPrompt: its time is shown. run: the
-    propagation it is a slice of."""
+    propagation it is a slice of.
+
+    prepare, then: for the main thread. prepare: what makes the act from the scene, when the action's turn has come.
+    then: called when the outcome, without an error, is in the scene; returns what to report, or "". Both may raise
+    MemSegError.
+    """
 
     record: Record
     what: str
     act: Act | None
     isPrompt: bool = False
     run: Propagation | None = None
+    prepare: Callable[[], Act] | None = None
+    then: Callable[[Outcome], str] | None = None
     asked: float = field(default_factory=time.perf_counter)
+
+    @property
+    def isAsked(self) -> bool:
+        """Whether a user asked for it."""
+        return self.act is not None or self.prepare is not None
+
+    def ready(self) -> Act | None:
+        """What to do, now that its turn has come."""
+        return self.prepare() if self.prepare is not None else self.act

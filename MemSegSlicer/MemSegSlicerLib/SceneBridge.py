@@ -9,6 +9,8 @@ again before it returns.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import slicer
 import vtk
@@ -101,6 +103,27 @@ def readSegment(
         return SegmentVoxels(np.zeros((0, 0, 0), np.uint8), Box.empty(), 1, Alignment(np.eye(4)), grid.shape_kji)
     alignment = _checkedAlignment(segmentationNode, _latticeToParent(labelmap), grid)
     return SegmentVoxels(_voxels(labelmap).copy(), extent, segment.GetLabelValue(), alignment, grid.shape_kji)
+
+
+def readSegments(
+    segmentationNode: slicer.vtkMRMLSegmentationNode, segmentIds: Sequence[str], volumeNode: slicer.vtkMRMLVolumeNode
+) -> dict[str, SegmentVoxels]:
+    """As `readSegment`, without those that are gone, empty or do not fit. What is shared is copied once."""
+    grid, found = gridOf(volumeNode), {}
+    copies: dict[slicer.vtkOrientedImageData, np.ndarray] = {}
+    for segmentId in segmentIds:
+        try:
+            segment, labelmap = _labelmapOf(segmentationNode, segmentId)
+            extent = _extentOf(labelmap)
+            alignment = _checkedAlignment(segmentationNode, _latticeToParent(labelmap), grid)
+        except (SessionError, GeometryError):
+            continue
+        if not extent.is_empty:
+            if labelmap not in copies:
+                copies[labelmap] = _voxels(labelmap).copy()
+            label = segment.GetLabelValue()
+            found[segmentId] = SegmentVoxels(copies[labelmap], extent, label, alignment, grid.shape_kji)
+    return found
 
 
 def maskFromSegment(

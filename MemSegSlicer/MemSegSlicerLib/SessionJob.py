@@ -23,6 +23,7 @@ from memseg.volume import MaskChange, Volume
 
 from .Images import Image
 from .Lattice import SegmentVoxels
+from .Understanding import Understanding
 
 Act = Callable[[Session], MaskChange | None]
 
@@ -34,7 +35,8 @@ class SessionView:
     prompts: oldest first. remembered: numbers of the prompts in the interaction memory, oldest first. leaned, note,
     marks, slices: see memseg.session.Session; marks by axis and index. voxels: size of the mask. filled: by axis, the
     indices of the slices that hold a part of it. suggestion: the slice whose correction would help most; None during a
-    propagation, and where none is marked.
+    propagation, and where none is marked. understood: what was made of the words, where those were the last that was
+    done.
     """
 
     model: str
@@ -51,6 +53,7 @@ class SessionView:
     slices: tuple[SliceEntry, ...] = ()
     sliceCapacity: int = 0
     suggestion: Suggestion | None = None
+    understood: Understanding | None = None
 
     @property
     def memoryCount(self) -> int:
@@ -79,6 +82,7 @@ class SessionView:
             slices=tuple(session.slices),
             sliceCapacity=session.slices.capacity,
             suggestion=session.suggest_slice() if marks and not session.is_propagating else None,
+            understood=Understanding.of(session),
         )
 
 

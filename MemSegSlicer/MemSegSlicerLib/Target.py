@@ -39,6 +39,13 @@ class Target:
     def segmentationNode(self) -> slicer.vtkMRMLSegmentationNode:
         return self._node(self.key.segmentationId)
 
+    @property
+    def segment(self) -> slicer.vtkSegment:
+        segment = self.segmentationNode.GetSegmentation().GetSegment(self.key.segmentId)
+        if segment is None:
+            raise SessionError(_GONE)
+        return segment
+
     def stamp(self) -> tuple:
         """Differs from an earlier one where the segment may cover other voxels of the volume than then."""
         grid = SceneBridge.gridOf(self.volumeNode)

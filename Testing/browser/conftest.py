@@ -62,7 +62,8 @@ class RunningServer:
     def __init__(self, image: Path, folder: Path, arguments: tuple[str, ...] = ()) -> None:
         self.folder = folder
         command = [sys.executable, "-m", "memseg.cli", "app", str(image), "--no-browser", "--port", "0", *arguments]
-        environment = {**os.environ, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"}
+        own = {"PYTHONUNBUFFERED": "1", "NO_COLOR": "1", "MEMSEG_RECALL": str(folder / "recall")}
+        environment = {**os.environ, **own}
         self.process = subprocess.Popen(
             command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8"
         )
@@ -224,15 +225,18 @@ class Desk:
 
     def start_over(self) -> None:
         """The ball freshly opened, the click tool, no dialogue, no surface."""
-        if not self.page.url.startswith(self.server.address):
+        is_new = not self.page.url.startswith(self.server.address)
+        if is_new:
             self.page.goto(self.server.address)
         expect(self.page.locator(".ms-panel, .ms-claim").first).to_be_visible(timeout=WAIT_MS)
+        if is_new:
+            expect(self.sentence).to_contain_text("Opened", timeout=3 * WAIT_MS)  # the server's own opening
         self.close_dialogues()
         self.page.keyboard.press("c")
         self.page.keyboard.press("p")
         self.open(self.image)
         self.expect_sentence(f"Opened {self.image.name}")
-        expect(self.page.locator(".ms-open-path")).to_have_count(0, timeout=WAIT_MS)
+        expect(self.page.locator(".ms-open-path")).to_have_count(0, timeout=3 * WAIT_MS)  # models may be loading yet
         if self.page.locator(".ms-offer").count() == 0:
             self.press("ms-surface")
         self.wait_until(lambda: self.coloured_pixels("Axial"), lambda pixels: pixels < 20)

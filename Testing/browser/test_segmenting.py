@@ -152,13 +152,6 @@ def test_keys_typed_into_a_text_field_choose_no_tool(desk: Desk) -> None:
     expect(desk.page.locator(".ms-tool-click")).to_have_class(re.compile("v-btn--active"))
 
 
-def test_text_is_refused_by_a_model_that_takes_none(desk: Desk) -> None:
-    desk.fill("ms-words", "left kidney")
-    desk.page.keyboard.press("Enter")
-    desk.expect_sentence("takes no text prompts")
-    expect(desk.prompts).to_have_count(0)
-
-
 def test_the_memory_fills_click_by_click(desk: Desk) -> None:
     for number, (x, y) in enumerate(((0, 0), (10, 5), (-10, 5)), start=1):
         desk.click("Axial", x, y)

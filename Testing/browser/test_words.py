@@ -59,6 +59,7 @@ def test_a_size_is_said_in_voxels_and_millilitres() -> None:
             replace(MaskPrompt.from_mask(np.ones((2, 2, 2))), origin="propagated along k from slice 7"),
             "propagated from slice 7",
         ),
+        (replace(MaskPrompt.from_mask(np.ones((2, 2, 2))), origin="left kidney"), "“left kidney”"),
     ],
 )
 def test_prompts_have_titles(prompt: object, title: str) -> None:
@@ -71,6 +72,14 @@ def test_the_newest_prompt_stands_first_and_each_says_how_much_the_mask_leaned_o
     rows = prompt_rows(SessionState("nano", numbered, leaned=((1, 0.2), (4, 0.8))))
     assert [(row.number, row.index) for row in rows] == [(5, 3), (4, 2), (2, 1), (1, 0)]
     assert [(row.leaned, row.bar) for row in rows] == [("", 0), ("80 %", 1), ("", 0), ("20 %", 0.25)]
+
+
+def test_a_mask_prompt_tells_by_its_kind_what_made_it() -> None:
+    mask = MaskPrompt.from_mask(np.zeros((2, 2, 2)))
+    origins = ("", "left kidney", "propagated along k from slice 7", "made consistent along k")
+    given = [replace(mask, origin=origin) for origin in origins]
+    rows = prompt_rows(SessionState("nano", tuple(Numbered(number, each) for number, each in enumerate(given, 1))))
+    assert [row.kind for row in rows] == ["slices", "slices", "text", "mask"]
 
 
 def test_a_mask_that_leaned_on_no_memory_is_told_so_and_an_unknown_share_is_not_told() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -50,6 +51,12 @@ class Desk:
 
     def finish(self) -> None:
         assert self.queue.waitUntilIdle(self.worker, timeout=60)
+
+
+@pytest.fixture(autouse=True)
+def ownRecallMemory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests neither see nor change what the user remembered."""
+    monkeypatch.setenv("MEMSEG_RECALL", str(tmp_path / "recall"))
 
 
 @pytest.fixture

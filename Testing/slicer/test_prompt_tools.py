@@ -192,6 +192,15 @@ class TestWhereAPromptIs:
         point = PromptTools.rasOfPrompt(STRAIGHT, MaskPrompt.from_mask(mask))
         assert PromptTools.clickFromRas(STRAIGHT, point).point_kji == (3, 15, 5)
 
+    def test_of_a_large_hollow_mask_the_voxel_nearest_to_its_middle(self):
+        mask = np.zeros((160, 160, 160), np.uint8)
+        mask[:20] = mask[140:] = 1  # middle at 79.5; sampled, perhaps a little beside it
+        mask[60:62, 70:90, 70:90] = 1
+        volume = Volume(mask.astype(np.int16), Grid.from_spacing(mask.shape, (1.0, 1.0, 1.0)))
+        point = PromptTools.rasOfPrompt(volume, MaskPrompt.from_mask(mask))
+        k, j, i = PromptTools.clickFromRas(volume, point).point_kji
+        assert k == 61 and 76 <= j <= 83 and 76 <= i <= 83
+
     @pytest.mark.parametrize("prompt", [Text("liver"), MaskPrompt.from_mask(np.zeros(SHAPE, np.uint8))])
     def test_what_is_nowhere_says_so(self, prompt):
         with pytest.raises(PromptError, match="place"):

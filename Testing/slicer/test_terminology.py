@@ -11,6 +11,8 @@ import slicer
 from fakes import box_mask, turned_grid
 
 from memseg.geometry import Box
+from memseg.text import terminology
+from memseg.text.terminology import Side
 from memseg.volume import MaskChange
 from MemSegSlicerLib import SampleData, SceneBridge, Terminology
 
@@ -30,27 +32,52 @@ def lists(slicerApp) -> dict[str, dict]:
     return {content["SegmentationCategoryTypeContextName"]: content for content in contents}
 
 
-TABLES = (*Terminology._PAIRED_TABLES, *Terminology._SINGLE_TABLES)
-NAMES = [name for _, _, kinds in TABLES for name in kinds]
-SIDED = [f"{side} {name}" for side in ("left", "right") for _, _, kinds in Terminology._PAIRED_TABLES for name in kinds]
+CODE = ("CodingSchemeDesignator", "CodeValue", "CodeMeaning")
+CODED = [(term, side) for term in terminology.TERMS for side in (None, *(Side if term.paired else ()))]
 
 
-@pytest.mark.parametrize("name", [*NAMES, *SIDED])
-def test_codes_and_colours_are_those_of_the_lists(lists, slicerApp, name):
-    entry = Terminology.entryForName(name)
-    context, category, kind, modifier, *_ = entry.tag.split("~")
-    (found,) = [c for c in lists[context]["SegmentationCodes"]["Category"] if c["CodeValue"] == category.split("^")[1]]
-    assert found["CodeMeaning"] == category.split("^")[2]
-    fields = ("CodingSchemeDesignator", "CodeValue", "CodeMeaning")
-    (listed,) = [t for t in found["Type"] if [t[field] for field in fields] == kind.split("^")][:1]
-    modifiers = {m["CodeValue"]: m for m in listed.get("Modifier", [])}
-    chosen = modifiers[modifier.split("^")[1]] if modifier != "^^" else listed
-    recommended = chosen.get("recommendedDisplayRGBValue")
-    if recommended:
-        assert np.allclose(np.array(entry.color) * 255, recommended)
+@pytest.fixture(scope="module")
+def types(lists) -> dict[tuple[str, str, str], dict]:
+    """Every type of the lists by the list's name and the codes of its category and its own, as in a segment's tag."""
+    return {
+        (context, *("^".join(each[field] for field in CODE) for each in (category, kind))): kind
+        for context, content in lists.items()
+        for category in content["SegmentationCodes"]["Category"]
+        for kind in category["Type"]
+    }
+
+
+@pytest.fixture(scope="module")
+def regions(slicerApp) -> dict[str, str]:
+    """Meanings of the regions of Slicer's list by their codes."""
+    path = Path(slicerApp.share_directory) / "terminologies" / "AnatomicRegionAndModifier-DICOM-Master.term.json"
+    listed = json.loads(path.read_text(encoding="utf-8"))["AnatomicCodes"]["AnatomicRegion"]
+    return {region["CodeValue"]: region["CodeMeaning"] for region in listed}
+
+
+def test_codes_and_colours_are_those_of_the_lists(types, regions, slicerApp):
     parsed = slicer.vtkSlicerTerminologyEntry()
-    assert slicerApp.terminologies_logic.DeserializeTerminologyEntry(entry.tag, parsed)
-    assert parsed.GetTypeObject().GetCodeValue() == kind.split("^")[1]
+    for term, side in CODED:
+        entry = Terminology.entryForTerm(term, side)
+        if entry is None:
+            continue
+        context, category, kind, modifier, _, region, _ = entry.tag.split("~")
+        listed = types[context, category, kind]
+        modifiers = {each["CodeValue"]: each for each in listed.get("Modifier", [])}
+        assert modifier == "^^" or modifier.split("^")[1] in modifiers, entry
+        holders = [listed, *modifiers.values()]
+        recommended = [each["recommendedDisplayRGBValue"] for each in holders if "recommendedDisplayRGBValue" in each]
+        if recommended and term.listed:  # a left and a right one have a colour each in the lists, and one here
+            assert list(np.round(np.array(entry.color) * 255)) in recommended, term.name
+        assert region == "^^" or region.split("^")[1] in regions
+        assert slicerApp.terminologies_logic.DeserializeTerminologyEntry(entry.tag, parsed)
+        assert parsed.GetTypeObject().GetCodeValue() == kind.split("^")[1]
+
+
+def test_most_names_have_codes_and_all_have_a_colour():
+    coded = [Terminology.entryForTerm(term) is not None for term in terminology.TERMS]
+    assert len(coded) > 500 and np.mean(coded) > 0.85
+    assert all(term.rgb is not None for term in terminology.TERMS)
 
 
 def test_the_bundled_volumes_structures_mean_what_its_description_says():
@@ -75,6 +102,8 @@ def test_the_bundled_volumes_structures_mean_what_its_description_says():
         ("vertebrae_L3", "SCT^51282000^Vertebra~^^"),
         ("femur_left", "SCT^71341001^Femur~SCT^7771000^Left"),
         ("right lung lower lobe", "SCT^90572001^Lower lobe of lung~SCT^24028007^Right"),
+        ("rib_left_7", "SCT^113197003^Rib~SCT^7771000^Left"),
+        ("gluteus_maximus_left", "SCT^71616004^Muscle~^^"),
     ],
 )
 def test_names_are_understood_as_people_and_data_sets_write_them(name, codes):
@@ -84,6 +113,11 @@ def test_names_are_understood_as_people_and_data_sets_write_them(name, codes):
 @pytest.mark.parametrize("name", ["", "Segment_1", "left right kidney", "left liver", "kidneys"])
 def test_names_that_mean_nothing_here_get_no_codes(name):
     assert Terminology.entryForName(name) is None
+
+
+def test_a_lesion_s_code_goes_with_that_of_where_it_lies():
+    tag = Terminology.entryForName("left kidney cyst").tag
+    assert "~SCT^367643001^Cyst~^^~" in tag and tag.endswith("~SCT^64033007^Kidney~SCT^7771000^Left")
 
 
 def test_a_named_segment_has_codes_and_colour_and_an_unnamed_one_a_colour_of_its_own(scene, addVolume):

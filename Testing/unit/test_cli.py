@@ -68,7 +68,7 @@ def test_boxes_negative_clicks_and_a_mask_to_start_from(image, tmp_path):
         (["--click", "a,b,c"], "is not a point"),
         (["--box", "1,2,3"], "is not a box"),
         (["--click", "9999,0,0"], "outside the volume"),
-        (["--text", "liver"], "takes no text prompts"),
+        (["--text", "liver"], "The liver was not found"),
         (["--click", "0,0,0", "--model", "geodesc"], "did you mean 'geodesic'"),
         (["--click", point(15, 20, 22), "--device", "toaster"], "no device called 'toaster'"),
         (["--negative", point(1, 1, 1)], "mask is empty"),
@@ -138,3 +138,14 @@ def test_ctrl_c_stops_cleanly_and_a_second_one_does_not_cut_the_tidying_short(tm
     assert process.returncode == 130
     assert "Stopping already" in output and "tidied" in output and "Traceback" not in errors
     assert not list(tmp_path.iterdir())
+
+
+def test_words_are_answered_with_how_they_were_understood_and_name_the_segment(image, tmp_path):
+    output = tmp_path / "out.seg.nrrd"
+    done = memseg("-v", "segment", image, "--text", "bright structure", "--text", "grow by 2 mm", "-o", output)
+    assert done.returncode == 0, done.stderr
+    said = " ".join(done.stdout.split())
+    assert "The bright structure. Found: bright region" in said and "% sure" in said
+    assert "Grow the mask by 2 mm." in said
+    assert "Physics: 1 region stands out" in done.stderr and "Mask: it was grown by 2 mm" in done.stderr
+    assert b"Segment0_Name:=bright structure" in output.read_bytes()[:4000]

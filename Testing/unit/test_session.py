@@ -9,6 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from memseg.errors import ModelError, PromptError, SessionError
 from memseg.geometry import Box, Grid
+from memseg.memory.recall import RecallMemory
 from memseg.prompts import BoxPrompt, Click, Lasso, MaskPrompt, Scribble, Text
 from memseg.session import Session, State
 from memseg.volume import Volume
@@ -214,13 +215,13 @@ def test_a_new_step_after_an_undo_ends_the_redos():
     ("prompt", "sentence"),
     [
         (Click((8, 0, 0)), "outside the volume"),
-        (Text("liver"), "takes no text prompts"),
+        (Text("liver"), "The liver was not found"),
         (MaskPrompt.from_mask(np.ones((2, 2, 2))), "resample"),
         (Lasso([(20, 0, 0), (20, 0, 5), (20, 5, 5)]), "outside the volume"),
     ],
 )
 def test_a_prompt_that_does_not_fit_changes_nothing(prompt, sentence):
-    session = session_with(Click((4, 4, 4)))
+    session = session_with(Click((4, 4, 4)), recall=RecallMemory())
     before = everything(session)
     with pytest.raises(PromptError, match=sentence):
         session.add(prompt)

@@ -190,7 +190,7 @@ def objects_of(entry: Entry, most: int = MOST_OBJECTS) -> Iterator[LabelledObjec
     from ..files import read_volume  # SimpleITK: only when an image is read
 
     volume = read_volume(entry.image)
-    labels_kji = _read_labels(entry, volume)
+    labels_kji = read_labels(entry, volume)
     present = []
     for order, (name, value) in enumerate(entry.labels):
         voxels = int(np.count_nonzero(labels_kji == value))
@@ -207,7 +207,7 @@ def objects_of(entry: Entry, most: int = MOST_OBJECTS) -> Iterator[LabelledObjec
         yield LabelledObject(entry, name, volume, box, np.ascontiguousarray(truth[box.slices]))
 
 
-def _read_labels(entry: Entry, volume: Volume) -> np.ndarray:
+def read_labels(entry: Entry, volume: Volume) -> np.ndarray:
     """(K, J, I) whole label values on the volume's grid; FileError where the file is not such an image."""
     import SimpleITK as sitk
 

@@ -1,4 +1,4 @@
-// What the page does by itself: names its tab, listens to the keyboard, streams uploads.
+// What the page does by itself: names its tab, listens to the keyboard, completes words, streams uploads.
 (function () {
   const tab = Math.random().toString(36).slice(2) + Date.now().toString(36);
 
@@ -20,18 +20,67 @@
       n: 'navigate', w: 'window', c: 'click', b: 'box', s: 'scribble', l: 'lasso',
       p: 'positive', '+': 'positive', '=': 'positive', m: 'negative', '-': 'negative',
       g: 'propagate', a: 'agree', j: 'show_suggested',
-      f: 'fit', h: 'help', '?': 'help', Delete: 'remove', Backspace: 'remove',
+      r: 'remember', f: 'fit', h: 'help', '?': 'help', Delete: 'remove', Backspace: 'remove',
     };
     return plain[key] || '';
   }
 
   window.addEventListener('keydown', (event) => {
     if (typing(event.target) || document.querySelector('.v-dialog .v-overlay__content')) return;
+    const box = document.querySelector('.ms-words input');
+    if (box && (event.key === '/' || event.key.toLowerCase() === 't') && !event.ctrlKey && !event.metaKey && !event.altKey) {
+      event.preventDefault();
+      box.focus();
+      box.select();
+      return;
+    }
     const name = shortcut(event);
     if (!name || event.repeat) return;
     event.preventDefault();
     window.trame.trigger('shortcut', [name]);
   });
+
+  // The text box: what is typed is completed by the server; keys mark one of its offers, bring earlier words, or leave.
+  // names: of the page's values, by what they are.
+  function typed(event, names) {
+    const { state } = window.trame;
+    state.set(names.past, 0);
+    state.set(names.completion, -1);
+    state.set(names.offering, true);
+    window.trame.trigger('complete_words', [event.target.value]);
+  }
+
+  function typing_keys(event, names) {
+    if (event.isComposing) return;
+    const { state } = window.trame;
+    const get = (name) => state.get(names[name]);
+    const put = (words) => {
+      state.set(names.offering, false);
+      state.set(names.completion, -1);
+      state.set(names.words, words);
+    };
+    const offers = (get('offering') && get('completions')) || [];
+    const marked = offers.length ? get('completion') : -1;
+    const earlier = (past) => {
+      const history = get('history') || [];
+      const place = Math.min(history.length, Math.max(0, past));
+      if (place === get('past')) return;
+      put(place ? history[history.length - place] : '');
+      state.set(names.past, place);
+    };
+    if (event.key === 'Enter') {
+      event.target.blur();
+      window.trame.trigger('type_words', [marked >= 0 ? offers[marked] : event.target.value]);
+    } else if (event.key === 'Tab' && offers.length && !event.shiftKey) put(`${offers[Math.max(0, marked)]} `);
+    else if (event.key === 'Escape' && offers.length) state.set(names.offering, false);
+    else if (event.key === 'Escape') event.target.blur();
+    else if (event.key === 'ArrowDown' && offers.length) state.set(names.completion, Math.min(marked + 1, offers.length - 1));
+    else if (event.key === 'ArrowDown') earlier(get('past') - 1);
+    else if (event.key === 'ArrowUp' && marked >= 0) state.set(names.completion, marked - 1);
+    else if (event.key === 'ArrowUp') earlier(get('past') + 1);
+    else return;
+    event.preventDefault();
+  }
 
   let revealed = null;
   // A segment that is chosen from elsewhere, as a new one is, comes into sight.
@@ -89,16 +138,18 @@
     tab,
     strip,
     height,
+    typed,
+    typing: typing_keys,
     claim() {
       window.trame.trigger('claim', [tab]);
     },
-    async upload(input) {
+    async upload(input, received = 'uploaded') {
       const files = input.files;
       if (!files || !files.length) return;
       const progress = (percent) => window.trame.state.set('PageState__upload_progress', percent);
       progress(0);
       try {
-        await window.trame.trigger('uploaded', [await upload(files, progress)]);
+        await window.trame.trigger(received, [await upload(files, progress)]);
       } catch (problem) {
         window.trame.trigger('upload_failed', [String(problem)]);
       } finally {

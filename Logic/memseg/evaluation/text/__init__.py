@@ -1,0 +1,1 @@
+"""Text prompts compared with labelled volumes."""

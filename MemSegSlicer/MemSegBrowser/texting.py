@@ -1,0 +1,155 @@
+"""What the text box does: completes words, hands them to the controller, shows how they were understood."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+
+from memseg.errors import PromptError, SessionError
+from memseg.prompts import Text
+from memseg.text import terminology
+from MemSegSlicerLib import PromptTools, SceneBridge
+from MemSegSlicerLib.Controller import Controller, SessionState
+from MemSegSlicerLib.Recall import Recall
+from MemSegSlicerLib.Understanding import Understanding
+
+from . import slice_places
+from .notices import Notices
+from .page_state import AlternativeRow, Page
+from .segments import Segments
+from .sizes import ml_words
+from .strip import LEVELS_PERCENT
+from .views import FourUpViews, normal_of, slice_to_ras
+
+logger = logging.getLogger(__name__)
+
+_COMPLETIONS = 7
+_ALTERNATIVES = 6
+_HISTORY = 50
+
+
+class Texting:
+    """Words in, understanding out."""
+
+    def __init__(
+        self,
+        page: Page,
+        controller: Controller,
+        segments: Segments,
+        recall: Recall,
+        views: FourUpViews,
+        notices: Notices,
+    ) -> None:
+        self._text = page.data.text
+        self._views = views
+        self._controller = controller
+        self._segments = segments
+        self._recall = recall
+        self._notices = notices
+        self._typed = ""
+        self._is_asked = False  # for words or a choice that are still being answered
+        self._shown: Understanding | None = None
+
+    # -- what the user does ------------------------------------------------------------------------------------------
+
+    def type(self, words: str | None) -> None:
+        """The words in the text box, or one of those offered; None where it was cleared."""
+        text = self._text
+        text.offering, text.completions, text.completion, text.past, text.problem = False, [], -1, 0, ""
+        try:
+            prompt = Text(words or "")
+        except PromptError as error:
+            self._refuse(str(error))
+            return
+        if self._controller.volumeNode is None:
+            raise SessionError("There is no image to segment; open one first.")
+        text.words = self._typed = prompt.words
+        text.history = [*(earlier for earlier in text.history if earlier != prompt.words), prompt.words][-_HISTORY:]
+        self._segments.ensure_one()
+        text.waiting = self._is_asked = True
+        self._controller.add(prompt)
+
+    def complete(self, words: str | None) -> None:
+        """Offer what the words could be completed to."""
+        if self._text.problem:
+            self._text.problem = ""
+            self._notices.say("")
+        self._text.completions = completions(words or "", self._recall.names)
+
+    def choose(self, number: int) -> None:
+        """Take another of the alternatives."""
+        self._is_asked = True
+        self._controller.choose(int(number))
+
+    # -- what the session says ---------------------------------------------------------------------------------------
+
+    def show_state(self, state: SessionState) -> None:
+        """Listener of the controller."""
+        text, understood = self._text, state.understood
+        if text.waiting and not state.busy:
+            text.waiting = False
+            if state.error:
+                self._refuse(state.error)
+            elif text.words == self._typed:
+                text.words = ""
+        elif text.problem and text.problem != state.error:
+            text.problem = ""
+        if self._is_asked and not state.busy:
+            self._is_asked = False
+            if understood is not None and not state.error:
+                self._go_there(state)
+        if understood == self._shown:
+            return
+        if self._shown is None or understood is None or understood.words != self._shown.words:
+            text.links_open = False
+        self._shown = understood
+        text.sentence = understood.sentence if understood is not None else ""
+        if understood is not None:
+            text.percent = round(100 * understood.confidence)
+            text.level = sum(text.percent >= limit for limit in LEVELS_PERCENT)
+            text.alternatives, text.chosen = alternative_rows(understood), understood.chosen
+            text.links = list(understood.links)
+            text.instead = instead_words(understood)
+
+    def _refuse(self, sentence: str) -> None:
+        self._text.problem = sentence
+        self._notices.complain_beside(sentence)
+
+    def _go_there(self, state: SessionState) -> None:
+        """All views to the mask's middle, unless each shows some of it."""
+        grid = SceneBridge.gridOf(self._controller.volumeNode)
+        for view in self._views.slice_views:
+            normal = normal_of(view)
+            axis = slice_places.axis_across(grid, normal)
+            index = slice_places.index_at(grid, axis, slice_to_ras(view)[:3, 3], normal)
+            if index not in state.filled.get(axis, ()):
+                self._views.jump_to(PromptTools.rasOfPrompt(self._controller.volume, state.prompts[-1].prompt))
+                return
+
+
+def completions(words: str, remembered: tuple[str, ...]) -> list[str]:
+    """Whole texts that the words may become; remembered: names that may be meant besides the terms."""
+    offered = terminology.complete(words, _COMPLETIONS + 1, remembered)
+    return [each for each in offered if each != words.strip().lower()][:_COMPLETIONS]
+
+
+def alternative_rows(understood: Understanding) -> list[AlternativeRow]:
+    """The best ones, and always the one that is the mask. Those with the same title are told apart by their size."""
+    titles = Counter(each.title for each in understood.alternatives)
+    rows, seen = [], Counter()
+    for number, each in enumerate(understood.alternatives):
+        title, size = each.title, ml_words(each.size_ml)
+        if titles[title] > 1:
+            title = size if len(titles) == 1 else f"{title}, {size}"
+        seen[title] += 1
+        title = title if seen[title] == 1 else f"{title} ({seen[title]})"
+        rows.append(AlternativeRow(number, title, round(100 * each.confidence), each.why))
+    return [row for row in rows if row.number < _ALTERNATIVES or row.number == understood.chosen]
+
+
+def instead_words(understood: Understanding) -> str:
+    """What is said of an alternative that was chosen in place of the best one; "" of that one."""
+    if not 0 < understood.chosen < len(understood.alternatives):
+        return ""
+    chosen = understood.alternatives[understood.chosen]
+    return f"Chosen instead: {chosen.title}, {ml_words(chosen.size_ml)}. {chosen.why}".strip()
