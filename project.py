@@ -4,6 +4,8 @@
     python project.py demo         the same path without a person; writes demo/
     python project.py setup        set up and stop
     python project.py test [...]   set up for tests, then pytest with the arguments given
+    python project.py --slicer PATH [IMAGE]
+                                   a 3D Slicer that is installed already, with this extension in it; sets nothing up
 
 Set-up makes `.venv` beside this file and installs the versions of constraints.txt there; when nothing has changed
 since, it does nothing. The standard library only, in syntax that Python 3.6 can read, so that the version check speaks.
@@ -39,6 +41,7 @@ if python_complaint(sys.version_info):
 ROOT = Path(__file__).resolve().parent
 COMMANDS = ("setup", "app", "demo", "test")
 RENDERING_PACKAGES = ("libegl1", "libgl1-mesa-dri")
+QT_PACKAGES = ("libgl1", "libxkbcommon0", "libfontconfig1", "libdbus-1-3", "libglib2.0-0")  # what PySide6 links to
 FRESH_SETUP_BYTES = 4 * 10**9  # measured: 2.4 GB in .venv, and pip unpacks the wheels beside it
 INTERRUPTED = 130
 # What pip (urllib3) says when it cannot reach a package index, and what systems say when a disk is full.
@@ -65,6 +68,8 @@ def main(arguments: Sequence[str]) -> int:
     if arguments and arguments[0] in ("-h", "--help", "help"):
         print(__doc__)
         return 0
+    if arguments and arguments[0] == "--slicer":
+        return start_slicer(arguments[1:])
     command, rest = (arguments[0], arguments[1:]) if arguments and arguments[0] in COMMANDS else ("app", arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -296,14 +301,16 @@ def missing_debian_packages(
     which: Callable[[str], str | None] = shutil.which,
     installed: Callable[[Sequence[str]], set[str]] | None = None,
 ) -> list[str]:
-    """Packages that drawing without a display (and, for tests, a browser) needs and this Debian-like machine lacks.
+    """Packages that drawing without a display (and, for tests, Qt and a browser) needs and this Debian-like machine
+    lacks.
 
     Empty on any other system. which and installed (names -> those present) look at this machine unless given.
     """
     if not which("apt-get") or not which("dpkg-query"):
         return []
-    present = (installed or installed_debian_packages)(RENDERING_PACKAGES)
-    missing = [name for name in RENDERING_PACKAGES if name not in present]
+    needed = (*RENDERING_PACKAGES, *QT_PACKAGES) if tests else RENDERING_PACKAGES
+    present = (installed or installed_debian_packages)([*needed, *(f"{name}t64" for name in needed)])
+    missing = [name for name in needed if not {name, f"{name}t64"} & present]  # t64: Debian 13 renamed some
     if find_spec("ensurepip") is None:
         missing.append(f"python3.{sys.version_info.minor}-venv")
     if tests and not which("chromium"):
@@ -340,6 +347,38 @@ def ensure_debian_packages(
     if run([*apt_get, "install", "-y", "--no-install-recommends", *missing]) != 0:
         return f"The system packages could not be installed; run: apt-get update && apt-get install -y {names}"
     return ""
+
+
+# ---------------------------------------------------------------------------------------------------------- Slicer
+
+
+def start_slicer(arguments: Sequence[str]) -> int:
+    """Become the given Slicer, with the module of this checkout in it. arguments: its path, and perhaps an image."""
+    if len(arguments) not in (1, 2):
+        say("Write --slicer PATH, or --slicer PATH IMAGE; PATH is the Slicer program or the folder it is in.")
+        return 1
+    slicer = slicer_program(Path(arguments[0]).expanduser())
+    if slicer is None:
+        say(f"There is no Slicer at {arguments[0]}; give the path of its program, or of the folder it is in.")
+        return 1
+    images = [Path(name).expanduser() for name in arguments[1:]]
+    for image in images:
+        if not image.is_file():
+            say(f"Slicer cannot open {image}, which is no file; load folders of DICOM with its Add DICOM Data button.")
+            return 1
+    choose = ["--python-code", "slicer.util.selectModule('MemSegSlicer')"]
+    # Last, because Slicer takes everything up to the next option for one more path.
+    modules = ["--additional-module-paths", str(ROOT / "MemSegSlicer")]
+    return become([str(slicer), *(str(image.resolve()) for image in images), *choose, *modules])
+
+
+def slicer_program(path: Path) -> Path | None:
+    """The program itself, from its path or that of its folder or macOS application; None where there is none."""
+    names = ("Slicer", "Slicer.exe", "Contents/MacOS/Slicer", "Slicer.app/Contents/MacOS/Slicer")
+    for program in [path] if path.is_file() else [path / name for name in names]:
+        if program.is_file() and os.access(program, os.X_OK):
+            return program.resolve()
+    return None
 
 
 # ----------------------------------------------------------------------------------------------------- the command

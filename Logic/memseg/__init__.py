@@ -23,6 +23,7 @@ _HOMES = {
     "prompts": ("Click", "BoxPrompt", "Scribble", "Lasso", "MaskPrompt", "Text", "Prompt"),
     "files": ("read_volume", "read_sequence", "read_mask", "write_segmentation", "write_sequence"),
     "propagation": ("SliceMark", "SliceStep"),
+    "automatic": ("auto",),
     "session": ("Session", "new_session"),
     "session_file": ("load_session",),
     "journal": ("resume_session",),

@@ -8,11 +8,43 @@ from pathlib import Path
 
 from . import registry
 from .errors import ModelError
-from .segmenters.base import ModelCard
+from .memory.slices import Bank
+from .places import resources
+from .segmenters.base import ModelCard, WeightsFile
 
 _PREFERRED = ("nano", "geodesic")  # the default is the first that can be built here; the last always can
 _PREFERRED_SLICES = ("slices", "slice-geodesic")
-_MODELS = Path(__file__).resolve().parents[2] / "MemSegSlicer" / "Resources" / "Models"
+_PERMISSIVE = ("Apache-2.0", "MIT", "BSD-2-Clause", "BSD-3-Clause")
+_MODELS = resources() / "Models"
+
+# Sizes and SHA-256 are what the pages of the files say, where they do.
+_SAM_MED3D = "https://huggingface.co/blueyo0/SAM-Med3D/resolve/main/"
+_SAM2 = "https://dl.fbaipublicfiles.com/segment_anything_2/092824/"
+_MEDSAM2 = "https://huggingface.co/wanglab/MedSAM2/resolve/main/"
+# SAM 2 keeps seven slices; fifteen more are pointed at. MedSAM-2's bank is the size its code has it.
+_SAM2_BANKS = (Bank("recent", 7, 15), Bank("self-sorting", 16, 0))
+
+
+def _sam2(size: str, size_mb: int, file: str, summary: str, hardware: str, sha256: str = "") -> ModelCard:
+    """size_mb: of its parameters, four bytes each. sha256: as the authors' page at Hugging Face has it, from where the
+    file is then loaded."""
+    url = f"https://huggingface.co/facebook/sam2.1-hiera-{size}/resolve/main/" if sha256 else _SAM2
+    return ModelCard(
+        name=f"sam2-{size}",
+        title=f"SAM 2.1 {size.replace('-', ' ')}",
+        summary=summary,
+        prompts=frozenset({"click", "box", "mask"}),
+        licence="Apache-2.0",
+        source="Ravi et al., arXiv 2408.00714; weights by its authors, modules of transformers, code our own",
+        weights=file,
+        needs=("torch", "safetensors", "transformers"),
+        published_at="https://github.com/facebookresearch/sam2",
+        size_mb=size_mb,
+        files=(WeightsFile(file, size_mb, sha256, url + file),),
+        banks=_SAM2_BANKS,
+        hardware=hardware,
+    )
+
 
 _CARDS = (
     ModelCard(
@@ -44,7 +76,41 @@ _CARDS = (
         needs=("torch", "safetensors"),
         published_at="https://huggingface.co/blueyo0/SAM-Med3D",
         size_mb=402,
+        files=(
+            WeightsFile(
+                "sam_med3d_turbo.pth",
+                402,
+                "899a46d04d3b70f723282ceb489149373558bf0aaba389a346f5ab57da5cdd3c",
+                _SAM_MED3D + "sam_med3d_turbo.pth",
+                "by clicks; the one its authors recommend",
+            ),
+            WeightsFile(
+                "sam_med3d_turbo_cvpr_coreset.pth",
+                402,
+                "11520a8f5adf1ef331c5858400138cc7f6eed65584bdd44e0f325fda5d1e0640",
+                _SAM_MED3D + "sam_med3d_turbo_cvpr_coreset.pth",
+                "by boxes and clicks; tuned for the CVPR 2025 challenge on its coreset",
+            ),
+            WeightsFile(
+                "sam_med3d_turbo_bbox_init.pth",
+                402,
+                url=_SAM_MED3D + "sam_med3d_turbo_bbox_init.pth",
+                about="by boxes and clicks; by its name, what that tuning began with",
+            ),
+        ),
         hardware="On two CPU cores a second for the first click in a region of 19 cm and 0.2 s for later ones; 1 GB.",
+    ),
+    ModelCard(
+        name="mais",
+        title="MAIS",
+        summary="SAM-Med3D that leans on each of the last 60 clicks, so that corrections hold. You train its weights.",
+        prompts=frozenset({"click", "mask"}),
+        licence="Apache-2.0",
+        source="Orbes-Arteaga et al., arXiv 2505.07511, on SAM-Med3D; no code or weights are published, all our own",
+        weights="mais.safetensors",
+        needs=("torch", "safetensors"),
+        trained_by="memseg train mais --weights SAM_MED3D_FILE --shards DIR --out DIR",
+        hardware="As SAM-Med3D, and a tenth more for a click with a full memory.",
     ),
     ModelCard(
         name="fastsam3d",
@@ -57,7 +123,96 @@ _CARDS = (
         needs=("torch", "safetensors"),
         published_at="https://huggingface.co/techlove/FastSAM3D",
         size_mb=638,
+        files=(
+            WeightsFile(
+                "FastSAM3D.pth", 638, url="https://huggingface.co/techlove/FastSAM3D/resolve/main/FastSAM3D.pth"
+            ),
+        ),
         hardware="On two CPU cores 0.5 s for the first click in a region of 19 cm and 0.2 s for later ones; 0.7 GB.",
+    ),
+    ModelCard(
+        name="memorizing-sam",
+        title="Memorizing SAM",
+        summary="FastSAM3D that also leans on images you have had remembered: memseg recall add ... --keep-image.",
+        prompts=frozenset({"click", "mask"}),
+        licence="Apache-2.0",
+        source="Shao et al., arXiv 2412.13908, whose own bank is not published; weights of FastSAM3D, code our own",
+        weights="FastSAM3D.pth",
+        needs=("torch", "safetensors"),
+        published_at="https://huggingface.co/techlove/FastSAM3D",
+        size_mb=638,
+        hardware="As FastSAM3D; 6 MB of disk and 2 MB of memory for every image remembered.",
+        weights_of="fastsam3d",
+    ),
+    ModelCard(
+        name="biomedparse",
+        title="BiomedParse",
+        summary="Finds what you name in every slice: organs and lesions in CT, MR and others. Clicks correct its mask.",
+        prompts=frozenset({"text", "click", "box", "scribble", "lasso", "mask"}),
+        licence="CC BY-NC-SA 4.0, not for commercial use",
+        source="Zhao et al., Nature Methods 2024, version 2; weights by its authors, code our own",
+        weights="biomedparse_v2.ckpt",
+        needs=("torch", "safetensors"),
+        published_at="https://huggingface.co/microsoft/BiomedParse",
+        hardware="On two CPU cores 5 s for each slice it looks at and 0.3 s when asked again; 3 GB; meant for a GPU.",
+    ),
+    ModelCard(
+        name="medsam2",
+        title="MedSAM2",
+        summary="SAM 2.1 tuned on 455,000 medical volumes: a box or clicks on one slice, followed through the others.",
+        prompts=frozenset({"click", "box", "mask"}),
+        licence="CC BY-SA 4.0, for research and education only",
+        source="Ma et al., arXiv 2504.03600; weights by its authors, modules of transformers, code our own",
+        weights="MedSAM2_latest.pt",
+        needs=("torch", "safetensors", "transformers"),
+        published_at="https://huggingface.co/wanglab/MedSAM2",
+        size_mb=156,
+        files=(
+            WeightsFile("MedSAM2_latest.pt", 156, url=_MEDSAM2 + "MedSAM2_latest.pt", about="the recommended one"),
+            WeightsFile("MedSAM2_2411.pt", 156, url=_MEDSAM2 + "MedSAM2_2411.pt", about="the base model"),
+            WeightsFile("MedSAM2_CTLesion.pt", 156, url=_MEDSAM2 + "MedSAM2_CTLesion.pt", about="lesions in CT"),
+            WeightsFile(
+                "MedSAM2_MRI_LiverLesion.pt",
+                156,
+                url=_MEDSAM2 + "MedSAM2_MRI_LiverLesion.pt",
+                about="lesions of the liver in MR",
+            ),
+            WeightsFile(
+                "MedSAM2_US_Heart.pt", 156, url=_MEDSAM2 + "MedSAM2_US_Heart.pt", about="the heart in ultrasound"
+            ),
+        ),
+        banks=_SAM2_BANKS,
+        hardware="On two CPU cores about 2 s for each slice that is followed, 1 GB; meant for a GPU.",
+    ),
+    _sam2(
+        "tiny",
+        156,
+        "sam2.1_hiera_tiny.pt",
+        "The smallest of its kind, trained on videos: clicks or a box on one slice, followed through the others.",
+        "On two CPU cores about 8 s for each slice that is followed, 1.5 GB; meant for a GPU.",
+        "7402e0d864fa82708a20fbd15bc84245c2f26dff0eb43a4b5b93452deb34be69",
+    ),
+    _sam2(
+        "small",
+        184,
+        "sam2.1_hiera_small.pt",
+        "Trained on videos: clicks or a box on one slice, followed through the others. A little larger than tiny.",
+        "Meant for a GPU.",
+        "6d1aa6f30de5c92224f8172114de081d104bbd23dd9dc5c58996f0cad5dc4d38",
+    ),
+    _sam2(
+        "base-plus",
+        323,
+        "sam2.1_hiera_base_plus.pt",
+        "Trained on videos: clicks or a box on one slice, followed through the others. Twice as large as tiny.",
+        "Meant for a GPU.",
+    ),
+    _sam2(
+        "large",
+        898,
+        "sam2.1_hiera_large.pt",
+        "Trained on videos: clicks or a box on one slice, followed through the others. The largest and the slowest.",
+        "Meant for a GPU of 4 GB and more.",
     ),
 )
 
@@ -98,9 +253,14 @@ def default() -> str:
     return next(name for name in _PREFERRED if can_be_built(card(name)))
 
 
+def default_for_text() -> str:
+    """The name of the model that words go to first; "" where none that takes words can be built here."""
+    return next((card.name for card in installed() if "text" in card.prompts), "")
+
+
 def slice_cards() -> tuple[ModelCard, ...]:
-    """Every model this version knows that follows an object from slice to slice."""
-    return _SLICE_CARDS
+    """Every model this version knows that follows an object from slice to slice; last those that answer prompts too."""
+    return (*_SLICE_CARDS, *(card for card in _CARDS if card.banks))
 
 
 def default_slices() -> str:
@@ -126,25 +286,48 @@ def missing_packages(card: ModelCard) -> tuple[str, ...]:
 
 
 def lacks_weights(card: ModelCard) -> bool:
-    if card.published_at and registry.path_of(card.name) is None:
+    if card.is_brought and registry.path_of(owner(card).name) is None:
         return True
     return bool(card.weights) and not weights_path(card).is_file()
+
+
+def owner(card: ModelCard) -> ModelCard:
+    """The card whose weights a model runs with: its own, unless it says otherwise."""
+    return any_card(card.weights_of) if card.weights_of else card
+
+
+def needs_a_yes(card: ModelCard) -> bool:
+    """Whether the licence of a model's weights is one that a user has to accept, as it does not allow everything that
+    free software does."""
+    return card.licence not in _PERMISSIVE
 
 
 def weights_path(card: ModelCard) -> Path:
     """Where the weights of a card that has some lie, or would lie; of those that a user has to bring, what was
     added."""
-    if card.published_at:
-        return registry.path_of(card.name) or registry.location().with_name(card.weights)
+    if card.is_brought:
+        return registry.path_of(owner(card).name) or registry.location().with_name(card.weights)
     return _MODELS / card.weights
 
 
 def how_to_add(card: ModelCard) -> str:
     """What to do for weights that a user has to bring, the rest of a sentence."""
+    whose = owner(card)
+    if card.trained_by:
+        add = f"memseg models add {card.name} FILE"
+        return f"nobody publishes any, so train them with {card.trained_by}, then run: {add}"
+    size = f"{card.size_mb} MB, " if card.size_mb else ""
     return (
-        f"download {card.weights} ({card.size_mb} MB, {card.licence}) from {card.published_at}, "
-        f"then run: memseg models add {card.name} FILE"
+        f"download {card.weights} ({size}{card.licence}) from {card.published_at}, "
+        f"then run: memseg models add {whose.name} FILE"
     )
+
+
+def how_to_get(card: ModelCard) -> str:
+    """The same where it can be downloaded here, and what to do where there is no network."""
+    if not any(file.url for file in owner(card).files):
+        return how_to_add(card)
+    return f"memseg models get {owner(card).name} downloads them; where there is no network, {how_to_add(card)}"
 
 
 def card(name: str) -> ModelCard:
@@ -152,9 +335,14 @@ def card(name: str) -> ModelCard:
     return _of_name(name, _CARDS)
 
 
+def any_card(name: str) -> ModelCard:
+    """The same among `cards` and `slice_cards`."""
+    return _of_name(name, tuple(dict.fromkeys((*_CARDS, *slice_cards()))))
+
+
 def slice_card(name: str) -> ModelCard:
     """The same among `slice_cards`."""
-    return _of_name(name, _SLICE_CARDS)
+    return _of_name(name, slice_cards())
 
 
 def _of_name(name: str, known: tuple[ModelCard, ...]) -> ModelCard:

@@ -22,6 +22,8 @@ from rich.console import Console
 from rich.table import Table
 
 from . import __version__
+from .auto_command import auto
+from .bank_command import bank
 from .errors import MemSegError, PromptError
 from .files import read_mask, read_volume, write_segmentation
 from .geometry import nearest_voxel
@@ -45,9 +47,11 @@ evaluate = typer.Typer(
     help="Measure models on labelled data, against each other on the same objects.", no_args_is_help=True
 )
 app.command()(propagate)
+app.command()(auto)
 app.add_typer(evaluate, name="evaluate")
 app.add_typer(train, name="train")
 app.add_typer(models, name="models")
+recall.command()(bank)
 app.add_typer(recall, name="recall")
 
 

@@ -6,10 +6,7 @@ compared, and only then put in place, so that a full disk or Ctrl-C leaves what 
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +15,7 @@ import numpy as np
 from .errors import FileError, GeometryError, VolumeError
 from .geometry import Box, Grid
 from .nifti import check_is_whole
+from .replacing import replacing
 from .volume import Volume
 
 if TYPE_CHECKING:
@@ -34,39 +32,6 @@ def ending(path: Path) -> str:
     """The file's ending with both its parts, such as ".nii.gz", in lower case."""
     name = path.name.lower()
     return next((known for known in _VOLUME_ENDINGS if name.endswith(known)), path.suffix.lower())
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A name beside `path` to write to, which takes its place when the block ends well and vanishes when it does not.
-
-    Raises FileError where the disk refuses.
-    """
-    temporary = None
-    try:
-        handle, name = tempfile.mkstemp(prefix=".writing-", suffix=ending(path), dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
-        yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
-        os.replace(temporary, path)
-        temporary = None
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise FileError(
-            f"{path.name} cannot be written ({reason}); choose another place or free some space."
-        ) from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current
 
 
 # -- reading ---------------------------------------------------------------------------------------------------------
@@ -126,6 +91,20 @@ def read_mask(path: str | Path, volume: Volume, value: int | None = None) -> np.
     if not mask.any():
         raise FileError(f"{path.name} holds no voxel {'above zero' if value is None else f'of label {value}'}.")
     return mask.astype(np.uint8)
+
+
+def read_layers(path: str | Path) -> tuple[np.ndarray, Grid, dict[str, str]]:
+    """The label maps of a file as (L, K, J, I), several where a `.seg.nrrd` holds segments that overlap; their grid;
+    the file's own fields, among them what Slicer knows of segments. Raises FileError or GeometryError."""
+    import SimpleITK as sitk
+
+    path = Path(path)
+    image = _read_file(path)
+    if image.GetDimension() != 3:
+        raise FileError(f"{path.name} is no 3D segmentation; save it from Slicer as .seg.nrrd or as a label map.")
+    array = sitk.GetArrayFromImage(image)
+    layers = array[None] if image.GetNumberOfComponentsPerPixel() == 1 else np.moveaxis(array, -1, 0)
+    return layers, _grid_of(image), {key: image.GetMetaData(key) for key in image.GetMetaDataKeys()}
 
 
 def _read_file(path: Path) -> sitk.Image:

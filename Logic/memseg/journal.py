@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import FileError, MemSegError, SessionError
+from .guard import Guard
 from .prompts import from_record
 from .volume import Volume
 
@@ -125,6 +126,9 @@ def _take(session: Session, step: dict[str, Any], path: Path) -> None:
                 session.add(from_record(record))
             case {"do": "say", "prompt": {"kind": "mask"} as record}:
                 session.talking.repeat(from_record(record))
+            case {"do": "amend", "prompt": {"kind": "mask"} as record}:
+                taken = from_record(record)
+                session.amend(taken.box, taken.values)
             case {"do": "remove", "index": int(index)}:
                 session.remove(index)
             case {"do": "forget", "number": int(number)}:
@@ -146,6 +150,8 @@ def _take(session: Session, step: dict[str, Any], path: Path) -> None:
                 saved = session.from_bytes(b64decode(packed), session.volume)
                 session.slicing.prefer(saved.slicing.model)
                 session.restore(saved.history, saved.extent, saved.mask_kji[saved.extent.slices].copy())
+            case {"do": "keep_within", "guard": list() | None as rows}:
+                session.keep_within(Guard(rows) if rows is not None else None)
             case {"do": "change_model", "name": str(name)}:
                 session.change_model(name)
             case {"do": "undo" | "redo" | "reset" | "clear_memory" | "clear_slices" as name}:

@@ -40,7 +40,7 @@ def propagate(
         str | None, typer.Option(help="What slice memory keeps: ours, recent, self-sorting or similar.")
     ] = None,
     patience: Annotated[int, typer.Option(help="Slices in a row without the object that end it.")] = PATIENCE,
-    model: Annotated[str | None, typer.Option(help="slices or slice-geodesic; without: the best here.")] = None,
+    model: Annotated[str | None, typer.Option(help="slices, slice-geodesic, medsam2, ...; without: our own.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:0 or mps.")] = "auto",
     memory: Annotated[bool, typer.Option(help="Remember the slices met.")] = True,
     consistent: Annotated[bool, typer.Option("--consistent", help="Even the slices out at the end.")] = False,

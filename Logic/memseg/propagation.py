@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .geometry import AXES, Box
-from .memory.slices import Recalled, SliceEntry, SliceMemory
+from .guard import Guard
+from .memory.slices import Recalled, SliceEntry, SliceFeatures, SliceMemory
 from .segmenters.slice_base import Plane, SliceSegmenter, place_of, plane_of
 from .volume import MaskChange, Volume
 
@@ -170,13 +171,14 @@ def propagate(
     memory: SliceMemory | None,
     segmenter: SliceSegmenter,
     number: int = 0,
+    guard: Guard | None = None,
 ) -> Iterator[Followed]:
     """Follow the object along a course. memory: None where nothing is remembered or recalled.
 
     mask_kji: (K, J, I) uint8 0/1, only read; each change is to be written there before the next slice is asked for.
     number: of the prompt that this will be, for the marks.
     """
-    stack = Stack(volume, mask_kji, course.axis, marks, course.references)
+    stack = Stack(volume, mask_kji, course.axis, marks, course.references, guard)
     walks = [
         _Walk(front, stack.plane(front.start), list(reversed(front.slices))) for front in fronts(course, stack.agreed)
     ]
@@ -217,8 +219,9 @@ class Stack:
         axis: str,
         marks: Mapping[Key, SliceMark],
         references: Sequence[int] = (),
+        guard: Guard | None = None,
     ) -> None:
-        self.volume, self.mask_kji, self.axis, self.marks = volume, mask_kji, axis, marks
+        self.volume, self.mask_kji, self.axis, self.marks, self.guard = volume, mask_kji, axis, marks, guard
         self.count = volume.shape_kji[AXES.index(axis)]
         indices = {index for (other, index), mark in marks.items() if mark.agreed and other == axis} | set(references)
         self.agreed = {index: bool(plane_of(mask_kji, axis, index).any()) for index in sorted(indices)}
@@ -242,11 +245,14 @@ class Stack:
         return tuple(self.plane(near) for near in self._indices[max(0, place - 1) : place + 1])
 
     def changed_to(self, index: int, mask: np.ndarray) -> tuple[MaskChange, np.ndarray]:
-        """The change after which a slice is `mask`, and what it is then: agreed slices that cross it stay as they
-        are."""
+        """The change after which a slice is `mask`, and what it is then: agreed slices that cross it, and
+        all outside the guard, stay as they are."""
         along = AXES.index(self.axis)
         box = slice_box(self.mask_kji.shape, self.axis, index)
-        after = np.squeeze(spared(self.mask_kji, box, np.expand_dims(mask, along), self._crossing), along)
+        after = spared(self.mask_kji, box, np.expand_dims(mask, along), self._crossing)
+        if self.guard is not None:
+            after = self.guard.kept(self.mask_kji, box, after)
+        after = np.squeeze(after, along)
         return slice_change(self.mask_kji, self.axis, index, after), after
 
 
@@ -320,12 +326,13 @@ class _Tracker:
         confidence = carried(sure, answer.confidence) if found.any() else float(1 - answer.present)
         change, after = stack.changed_to(index, found)
         present, entry = bool(after.any()), None  # an agreed slice that crosses this one may say that it is there
-        plane = stack.with_mask(index, after) if present else None
-        if plane is not None and self.memory is not None:
-            entry = entry_of(stack.volume, stack.axis, plane, segmenter, confidence)
-            self.memory = self.memory.remember(entry)
+        shown, own = stack.with_mask(index, after), answer.features if np.array_equal(after, answer.mask) else None
+        if self.memory is not None and (present or own is not None):
+            entry = entry_of(stack.volume, stack.axis, shown, segmenter, confidence, own)
+            self.memory = self.memory.remember(entry) if present else self.memory
         step = SliceStep(stack.axis, index, change, confidence, present, note=answer.note)
-        return Followed(step, SliceMark(confidence, False, present, self._number), self.memory), plane, entry
+        mark, plane = SliceMark(confidence, False, present, self._number), shown if present else None
+        return Followed(step, mark, self.memory), plane, entry
 
     def _recalled(self, walk: _Walk, index: int) -> Recalled:
         if self.memory is None:
@@ -335,7 +342,8 @@ class _Tracker:
         if known.asks:
             seen = stack.with_mask(index, walk.previous.mask)
             query = self._segmenter.features(stack.volume, stack.axis, seen).keys
-        return Recalled(walk.recent, known.recall(query, place_of(stack.volume.grid, stack.axis, index), index).long)
+        recalled = known.recall(query, place_of(stack.volume.grid, stack.axis, index), index)
+        return replace(recalled, recent=walk.recent)
 
     def emptied(self, indices: Iterable[int], last: SliceMark) -> Iterator[Followed]:
         """What an earlier propagation left in slices beyond the object's end goes. last: the mark of the end."""
@@ -375,7 +383,7 @@ def propagate_in_time(
             recent = (*recent, entry)[-max(1, memory.recent_capacity) :]
             bank = known.of(earlier.axis, model)
             query = entry.features.keys if bank.asks else None
-            recalled = Recalled(recent, bank.recall(query, place_of(grid, later.axis, index), index).long)
+            recalled = replace(bank.recall(query, place_of(grid, later.axis, index), index), recent=recent)
         followed, _, _ = tracker.answered(previous, index, recalled)
         yield followed
 
@@ -406,10 +414,17 @@ def _why_stopped(walk: _Walk, course: Course, index: int, count: int) -> str:
 
 
 def entry_of(
-    volume: Volume, axis: str, plane: Plane, segmenter: SliceSegmenter, confidence: float, **more: float | bool
+    volume: Volume,
+    axis: str,
+    plane: Plane,
+    segmenter: SliceSegmenter,
+    confidence: float,
+    features: SliceFeatures | None = None,
+    **more: float | bool,
 ) -> SliceEntry:
-    """What is remembered of a plane whose mask is not empty."""
-    features = segmenter.features(volume, axis, plane)
+    """What is remembered of a plane: its features, or else, where its mask is not empty, what the segmenter makes of
+    it."""
+    features = features or segmenter.features(volume, axis, plane)
     return SliceEntry(axis, plane.index, plane.place_mm, segmenter.card.name, features, confidence, **more)
 
 

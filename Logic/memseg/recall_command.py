@@ -11,18 +11,22 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from .errors import FileError, PromptError
 from .files import read_mask, read_volume
 from .geometry import Box
-from .memory.recall import RecallEntry, RecallMemory
+from .memory.bank import Bank
+from .memory.recall import RecallEntry, RecallMemory, checked_name
 from .memory.recall_files import RecallFolder, default_folder, export, starter
 
 app = typer.Typer(help="Structures remembered from earlier volumes, found again by their names.", no_args_is_help=True)
 console = Console()
 _SHOWN = 8  # digits of an identity
-_Digits = Annotated[list[str], typer.Argument(help="First digits of identities, as the list shows them.")]
+_Digits = Annotated[
+    list[str], typer.Argument(metavar="ENTRY", help="First digits of identities, as the list shows them.")
+]
 
 
 @app.command("list")
@@ -39,12 +43,11 @@ def list_(
     table = Table("entry", "name", "image", "ml", "made", "of", "licence")
     for entry in sorted(entries, key=lambda each: (each.title.casefold(), each.made, each.identity)):
         whose = "yours" if mine.get(entry.identity) is not None else "shipped"
-        size = f"{entry.volume_ml:.1f}"
-        table.add_row(
-            entry.identity[:_SHOWN], entry.title, entry.modality or "?", size, entry.made, whose, entry.licence
-        )
+        words = escape(entry.title), entry.modality or "?", f"{entry.volume_ml:.1f}", entry.made, whose
+        table.add_row(entry.identity[:_SHOWN], *words, escape(entry.licence))
     console.print(table)
-    console.print(f"{len(entries)} entries of {len({entry.title.casefold() for entry in entries})} structures.")
+    count = len({entry.title.casefold() for entry in entries})
+    _say(f"{_counted(len(entries))} of {count} structure{'' if count == 1 else 's'}.")
 
 
 @app.command()
@@ -57,17 +60,19 @@ def add(
     note: Annotated[str, typer.Option(help="Where it comes from, or whatever is worth keeping.")] = "",
     subject: Annotated[str, typer.Option(help="A label of whose image it is.")] = "",
     keep_image: Annotated[
-        bool, typer.Option("--keep-image", help="Keep the voxels round the structure too, not only how it looks.")
+        bool, typer.Option("--keep-image", help="Keep the image round it too; the model memorizing-sam leans on that.")
     ] = False,
 ) -> None:
     """Remember a structure of an image under its name."""
+    from .segmenters.surroundings import surroundings_of
     from .text.recalling import remember
 
-    with console.status(f"Reading {image.name}"):
+    name = checked_name(name)
+    with console.status(f"Reading {escape(image.name)}"):
         volume = read_volume(image)
         labelled = read_mask(mask, volume, value)
     box = Box.of_mask(labelled)
-    with console.status(f"Remembering {name}"):
+    with console.status(f"Remembering {escape(name)}"):
         entry = remember(
             volume,
             box,
@@ -79,9 +84,11 @@ def add(
             keep_image=keep_image,
         )
         RecallFolder(default_folder()).add(entry)
+        if keep_image:
+            Bank(default_folder()).keep(surroundings_of(volume, box, labelled[box.slices], entry.identity))
     kind = f" in {entry.modality}" if entry.modality else ""
     size = f"{entry.volume_ml:.1f} ml, {entry.size_bytes / 1000:.0f} kB"
-    console.print(f"{entry.title}{kind} is remembered as {entry.identity[:_SHOWN]}: {size}.", highlight=False)
+    _say(f"{entry.title}{kind} is remembered as {entry.identity[:_SHOWN]}: {size}.")
 
 
 @app.command()
@@ -90,12 +97,12 @@ def remove(digits: _Digits) -> None:
     chosen = _chosen(digits, _own())
     for entry in chosen:
         RecallFolder(default_folder()).remove(entry.identity)
-        console.print(f"{entry.title} ({entry.identity[:_SHOWN]}) is forgotten.", highlight=False)
+        _say(f"{entry.title} ({entry.identity[:_SHOWN]}) is forgotten.")
 
 
 @app.command()
 def rename(
-    digits: Annotated[str, typer.Argument(help="First digits of the entry's identity.")],
+    digits: Annotated[str, typer.Argument(metavar="ENTRY", help="First digits of the entry's identity.")],
     name: Annotated[str, typer.Argument(help="Its new name.")],
 ) -> None:
     """Give an entry of your own another name."""
@@ -103,20 +110,22 @@ def rename(
 
     (entry,) = _chosen([digits], _own())
     renamed = RecallFolder(default_folder()).rename(entry.identity, name, *key_of(name))
-    console.print(f"{entry.title} is called {renamed.title} from now on.", highlight=False)
+    _say(f"{entry.title} is called {renamed.title} from now on.")
 
 
 @app.command("export")
 def export_(
-    target: Annotated[Path, typer.Argument(help="A .zip file, or a folder.")],
-    digits: Annotated[list[str] | None, typer.Argument(help="Which entries; without: all of your own.")] = None,
+    target: Annotated[Path, typer.Argument(metavar="FILE", help="A .zip file, or a folder.")],
+    digits: Annotated[
+        list[str] | None, typer.Argument(metavar="ENTRY", help="Which entries; without: all of your own.")
+    ] = None,
 ) -> None:
     """Write entries to a file that another machine can import."""
     mine = _own()
     chosen = _chosen(digits, mine.with_(*starter().entries)) if digits else list(mine)
     if not chosen:
         raise FileError("There is nothing of your own to export; name entries that the list shows.")
-    console.print(f"{target}: {export(chosen, target)} entries", highlight=False, soft_wrap=True)
+    _say(f"{target}: {_counted(export(chosen, target))}")
 
 
 @app.command("import")
@@ -126,15 +135,24 @@ def import_(
     """Add what somebody exported; what is here already stays as it is."""
     added, problems = RecallFolder(default_folder()).import_(source)
     for sentence in problems:
-        console.print(sentence, highlight=False, markup=False, soft_wrap=True)
-    console.print(f"{len(added)} entries were added.", highlight=False)
+        _say(sentence)
+    _say(f"{_counted(len(added))} added.")
+
+
+def _say(sentence: str) -> None:
+    """As it is: names from elsewhere are no markup."""
+    console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+
+
+def _counted(entries: int) -> str:
+    return "1 entry" if entries == 1 else f"{entries} entries"
 
 
 def _own() -> RecallMemory:
     """The user's entries; what cannot be read is told."""
     memory, problems = RecallFolder(default_folder()).read()
     for sentence in problems:
-        console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+        _say(sentence)
     return memory
 
 

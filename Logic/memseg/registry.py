@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 
 from .errors import FileError, ModelError
+from .places import user_folder
 
 VARIABLE = "MEMSEG_MODELS"
 _FILE, _FORMAT = "models.json", 1
@@ -38,9 +39,7 @@ def location() -> Path:
     """Of the list, which need not exist."""
     if folder := os.environ.get(VARIABLE):
         return Path(folder) / _FILE
-    from platformdirs import user_data_path
-
-    return user_data_path("memseg", appauthor=False) / _FILE
+    return user_folder() / _FILE
 
 
 def registered() -> dict[str, Registered]:
@@ -63,11 +62,11 @@ def add(model: str, path: Path, licence: str) -> Registered:
     FileError where the list cannot be read or written, ModelError where the file cannot."""
     known, path = _read(), path.absolute()
     try:
-        state, digest = path.stat(), _digest(path)
+        state, sha256 = path.stat(), digest(path)
     except OSError as error:
         raise ModelError(f"{path.name} is missing or cannot be read; give the path of the weights file.") from error
     today = date.today().isoformat()
-    entry = Registered(str(path), digest, state.st_size, state.st_mtime_ns, licence, today)
+    entry = Registered(str(path), sha256, state.st_size, state.st_mtime_ns, licence, today)
     _write({**known, model: entry})
     return entry
 
@@ -91,7 +90,7 @@ def check_unchanged(model: str) -> None:
     try:
         state = path.stat()
         same = state.st_size == entry.size_bytes and (
-            state.st_mtime_ns == entry.modified_ns or _digest(path) == entry.sha256
+            state.st_mtime_ns == entry.modified_ns or digest(path) == entry.sha256
         )
     except OSError as error:
         raise ModelError(f"The weights {path.name} are not where they were any more; {advice}.") from error
@@ -104,7 +103,8 @@ def _warn_once() -> None:
     log.warning("the list of added models is damaged and counts as empty")
 
 
-def _digest(path: Path) -> str:
+def digest(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -21,6 +21,7 @@ from . import catalog, slice_work
 from .build import build, build_slices
 from .errors import SessionError
 from .geometry import Box
+from .guard import Guard
 from .history import History, State, Step, shares
 from .journal import Journal
 from .memory.interaction import CAPACITY, Interaction, InteractionMemory
@@ -72,6 +73,7 @@ class Session(Spoken):
         self._undone: list[Step] = []
         self._next_number = 1
         self._note = ""
+        self._guard: Guard | None = None
         self.slicing = Slicing(self, slices, device)
         self.talking = Talking(self, recall)
 
@@ -153,7 +155,9 @@ class Session(Spoken):
     def add(self, prompt: Prompt) -> MaskChange:
         """Answer a prompt; returns what changed in the mask. Raises PromptError, or what the segmenter raises. Words
         that the segmenter does not take are understood and grounded (talking.py)."""
-        if isinstance(prompt, Text) and prompt.kind not in self._segmenter.card.prompts:
+        if isinstance(prompt, Text) and (
+            prompt.kind not in self._segmenter.card.prompts or self.talking.is_command(prompt)
+        ):
             return self.talking.add(prompt)
         self._check(prompt)
         self.end_propagation()
@@ -194,12 +198,30 @@ class Session(Spoken):
         self.end_propagation()
         self._commit(MaskChange.nothing(), self._state.remembering(self.memory.cleared()), {"do": "clear_memory"})
 
-    def change_model(self, name: str) -> None:
-        """Answer further prompts with another model. Mask, prompts, history stay; each model reads its own memories."""
-        segmenter = build(name, self._device)
+    def change_model(self, name: str, device: str | None = None) -> None:
+        """Answer further prompts with another model. Mask, prompts, history stay; each model reads its own memories.
+        device: None: the one there was."""
+        segmenter = build(name, device or self._device)
         self.end_propagation()
         self._write({"do": "change_model", "name": name})
         self._segmenter = segmenter
+        if segmenter.card.banks:
+            self.slicing.prefer(None)
+        if device is not None and device != self._device:
+            self._device = device
+            self.slicing.change_device(device)
+
+    @property
+    def guard(self) -> Guard | None:
+        return self._guard
+
+    def keep_within(self, guard: Guard | None) -> None:
+        """Change no voxel outside the guard from now on; None: anywhere. Masks from elsewhere, undo, redo and reset are
+        not held back; nor is what a removed prompt did."""
+        if guard != self._guard:
+            self.end_propagation()
+            self._write({"do": "keep_within", "guard": guard.unit_from_kji if guard is not None else None})
+            self._guard = guard
 
     def undo(self) -> MaskChange:
         """Mask, prompts and memory back to before the last step; returns what changed in the mask."""
@@ -226,6 +248,17 @@ class Session(Spoken):
         self._apply(change)
         self._state = step.after
         return change
+
+    def amend(self, box: Box, values: np.ndarray) -> None:
+        """The last step left `values` (uint8 0/1) at `box` and nothing elsewhere: whatever shows the mask, such as an
+        editor with rules of its own, took no more of it. Prompts and memories stay."""
+        self.end_propagation()
+        if not self._done:
+            raise SessionError("There is no step to amend.")
+        self._write({"do": "amend", "prompt": to_record(MaskPrompt.within(self.volume.shape_kji, box, values))})
+        last, change = self._done[-1], self._change_to(box, values)
+        self._apply(change)
+        self._done[-1] = Step.of(MaskChange.of_all((last.change, change), self._mask), last.before, last.after)
 
     def save(self, path: str | Path) -> None:
         """Write mask, prompts, memory and history to one file, which `memseg.load_session` reads."""
@@ -273,9 +306,9 @@ class Session(Spoken):
 
         reference: slices whose mask is right, which makes them agreed; None: the agreed ones of the range, or else the
         one with most voxels. first, last: the range, both included. direction: "up" towards higher indices, "down",
-        "both". policy: a rule of slice memory, kept from then on. patience: slices in a row without the object that end
-        it. Agreed slices stay as they are. Ending, by whatever means, keeps what was done, as one step to undo and one
-        prompt.
+        "both". policy: a rule of slice memory, kept from then on; None: as before, at first the model's own. patience:
+        slices in a row without the object that end it. Agreed slices stay as they are. Ending, by whatever means, keeps
+        what was done, as one step to undo and one prompt.
 
         axis "t": every slice along k is followed into the session `into`, on the next time point, which is what
         changes. Raises SessionError, at once, for what cannot be done.
@@ -317,8 +350,8 @@ class Session(Spoken):
         return self.slicing.make_consistent(axis or self._state.axis or "k")
 
     def change_slice_model(self, name: str | None) -> None:
-        """Follow the object with another slice segmenter from now on; None: the default. Each reads its own
-        memories."""
+        """Follow the object with another slice segmenter from now on; None: the session's model where it follows
+        slices, or the default. Each reads its own memories."""
         self.slicing.change_model(name)
 
     # -- one prompt ----------------------------------------------------------------------------------------------
@@ -347,11 +380,15 @@ class Session(Spoken):
         return after, change
 
     def _spared(self, state: State, prompt: Prompt, prediction: Prediction) -> np.ndarray:
-        """The predicted crop, with agreed slices that the prompt does not speak of as they are."""
+        """The predicted crop, with agreed slices that the prompt does not speak of, and all outside the guard, as they
+        are."""
+        after = prediction.mask
+        if self._guard is not None:
+            after = self._guard.kept(self._mask, prediction.box, after)
         if not state.agreed:
-            return prediction.mask
+            return after
         keys = set(state.agreed) - slice_work.covered(prompt, self.volume.grid)
-        return spared(self._mask, prediction.box, prediction.mask, keys)
+        return spared(self._mask, prediction.box, after, keys)
 
     def _change_to(self, box: Box, values: np.ndarray) -> MaskChange:
         """The change after which the mask is `values` at `box` and empty elsewhere."""

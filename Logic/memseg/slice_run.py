@@ -10,9 +10,10 @@ import numpy as np
 
 from .errors import SessionError
 from .geometry import AXES, Box
+from .guard import Guard
 from .history import State
 from .memory.slice_policies import POLICIES
-from .memory.slices import SliceMemory
+from .memory.slices import CAPACITY, RECENT_CAPACITY, SliceEntry, SliceMemory
 from .prompts import MaskPrompt, from_record, to_record
 from .propagation import (
     DIRECTIONS,
@@ -35,7 +36,8 @@ from .volume import MaskChange, Volume
 @dataclass(frozen=True, eq=False)
 class Start:
     """What a propagation finds. mask_kji: a view that follows the session. extent: a box outside which the mask is
-    empty. number: of the prompt that it will be. remembers: whether slice memory is used."""
+    empty. number: of the prompt that it will be. remembers: whether slice memory is used. guard: outside it the mask
+    stays as it is."""
 
     volume: Volume
     mask_kji: np.ndarray
@@ -44,13 +46,28 @@ class Start:
     segmenter: SliceSegmenter
     number: int
     remembers: bool
+    guard: Guard | None = None
 
     def memory(self, policy: str | None) -> SliceMemory | None:
-        """Slice memory under a policy; None: under its own. None where it is not used."""
+        """Slice memory under a policy; None: under its own, which at first is the segmenter's. It is as large as the
+        segmenter has it, unless it was made of another size. None where it is not used."""
         if policy is not None and policy not in POLICIES:
             raise SessionError(f"There is no memory policy '{policy}'; choose one of: {', '.join(POLICIES)}.")
-        slices = self.state.slices
-        return replace(slices, policy=policy or slices.policy) if self.remembers else None
+        if not self.remembers:
+            return None
+        slices, card = self.state.slices, self.segmenter.card
+        if policy is None and card.banks and not any(_left_by(entry, card.name) for entry in slices):
+            policy = card.banks[0].policy
+        slices = replace(slices, policy=policy or slices.policy)
+        bank = next((bank for bank in card.banks if bank.policy == slices.policy), None)
+        if bank is None or (slices.capacity, slices.recent_capacity) != (CAPACITY, RECENT_CAPACITY):
+            return slices
+        return slices.sized(bank.capacity, bank.recent_capacity)
+
+
+def _left_by(entry: SliceEntry, model: str) -> bool:
+    """Whether a propagation by that model has left the entry, and not the user's word alone."""
+    return entry.model == model and (entry.reference or not entry.stays)
 
 
 @dataclass(eq=False)
@@ -77,22 +94,16 @@ class Run:
         """One more slice was applied."""
         begun = {} if self.taken else {(self.axis, index): mark for index, mark in self.begun.items()}
         marks = {**self.state.marks, **begun, (self.axis, followed.step.index): followed.mark}
-        slices = self.state.slices if followed.memory is None else followed.memory
+        slices, own = self.state.slices, self.before.slices
+        if followed.memory is not None:  # what a model's memory holds is kept; how large it may be is its own affair
+            slices = followed.memory.sized(own.capacity, own.recent_capacity)
         self.state = replace(self.state, marks=marks, slices=slices, axis=self.axis, leaned=())
         self.changes.append(followed.step.change)
         self.taken.append((followed.step.index, followed.mark))
 
     def total(self, mask_kji: np.ndarray) -> MaskChange:
         """All it has changed in the mask, which is as it left it."""
-        changes = [change for change in self.changes if not change.is_empty]
-        box = Box.empty()
-        for change in changes:
-            box = box.union(change.box)
-        after = mask_kji[box.slices].copy()
-        before = after.copy()
-        for change in reversed(changes):
-            before[change.box.relative_to(box).slices] = change.before
-        return MaskChange(box, before, after)
+        return MaskChange.of_all(self.changes, mask_kji)
 
     def line(self, prompt: MaskPrompt) -> dict[str, Any]:
         """For the journal. A propagation in time cannot be taken again without the other session, so that its result is
@@ -152,7 +163,7 @@ def along(
         index: mark if mark is not None and mark.agreed else SliceMark(1.0, True, True, start.number)
         for index, mark in begun.items()
     }
-    slices = propagate(start.volume, start.mask_kji, course, marks, memory, start.segmenter, start.number)
+    slices = propagate(start.volume, start.mask_kji, course, marks, memory, start.segmenter, start.number, start.guard)
     plural = "s" if len(course.references) > 1 else ""
     origin = f"propagated along {axis} from slice{plural} {', '.join(map(str, course.references[:5]))}"
     record = {

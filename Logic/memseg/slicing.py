@@ -25,11 +25,13 @@ if TYPE_CHECKING:
 
 
 class Slicing:
-    """See the module. segmenter: None builds one when it is first needed: that of `prefer`, or the default."""
+    """See the module. segmenter: None takes one when it is first needed: that of `prefer`, or the session's own model
+    where it follows slices too, or the default."""
 
     def __init__(self, session: Session, segmenter: SliceSegmenter | None, device: str) -> None:
         self._owner = ref(session)  # a session and its mask are let go of at once, not when the collector comes by
-        self._segmenter = segmenter
+        self._segmenter = segmenter  # what was asked for
+        self._built: SliceSegmenter | None = None  # what does where nothing was
         self._preferred: str | None = None
         self._device = device
         self._run: Run | None = None
@@ -44,19 +46,28 @@ class Slicing:
 
     @property
     def segmenter(self) -> SliceSegmenter:
-        if self._segmenter is None:
+        chosen = self._chosen
+        if chosen is None:
             known = self._preferred in [card.name for card in catalog.slice_cards() if catalog.can_be_built(card)]
-            self._segmenter = build_slices(self._preferred if known else None, self._device)
-        return self._segmenter
+            chosen = self._built = build_slices(self._preferred if known else None, self._device)
+        return chosen
+
+    @property
+    def _chosen(self) -> SliceSegmenter | None:
+        """What is known without building anything."""
+        if self._segmenter is None and self._preferred is None and self._session._segmenter.card.banks:
+            return self._session._segmenter
+        return self._segmenter or self._built
 
     @property
     def model(self) -> str | None:
         """The segmenter's name; None where none was needed or preferred so far."""
-        return self._preferred if self._segmenter is None else self._segmenter.card.name
+        return self._preferred if self._chosen is None else self._chosen.card.name
 
     def prefer(self, name: str | None) -> None:
-        """Which segmenter to build, if it can be built here, when one is needed."""
-        self._preferred = name
+        """Which segmenter to build, if it can be built here, when one is needed that was not asked for. None: the
+        session's model, where it follows slices."""
+        self._preferred, self._built = name, None
 
     @property
     def remembering(self) -> Callable[[], SliceSegmenter] | None:
@@ -102,8 +113,14 @@ class Slicing:
     def use(self, name: str | None) -> None:
         """Follow slices with the segmenter of that name from now on, as when the journal was written; None:
         whichever."""
-        if name is not None and (self._segmenter is None or self._segmenter.card.name != name):
-            self._segmenter = build_slices(name, self._device)
+        chosen = self._chosen
+        if name is None or (chosen is not None and chosen.card.name == name):
+            return
+        segmenter = build_slices(name, self._device)
+        if self._segmenter is None and not self._session._segmenter.card.banks:
+            self._built = segmenter
+        else:
+            self._segmenter = segmenter
 
     def _start(self) -> Start:
         session = self._session
@@ -115,6 +132,7 @@ class Slicing:
             self.segmenter,
             session._next_number,
             session.uses_memory,
+            session.guard,
         )
 
     def _begin(self, run: Run) -> Steps:
@@ -197,10 +215,15 @@ class Slicing:
         self._settle(replace(state, slices=state.slices.cleared()), {"do": "clear_slices"})
 
     def change_model(self, name: str | None) -> None:
-        segmenter = build_slices(name, self._device)
+        segmenter = None if name is None else build_slices(name, self._device)
         self.end()
         self._session._write({"do": "change_slice_model", "name": name})
         self._segmenter = segmenter
+        self.prefer(None)
+
+    def change_device(self, device: str) -> None:
+        """Compute there from now on."""
+        self._preferred, self._segmenter, self._device = self.model, None, device
 
     def _holding(self, axis: str, index: int) -> State:
         """The state, once it is known that slice memory holds a slice."""
@@ -228,6 +251,8 @@ class Slicing:
         session = self._session
         state, mask = session._state, session.mask_kji
         change = consistent(session.volume.grid, mask, axis, state.marks, session.extent)
+        if session.guard is not None:
+            change = session.guard.limited(change)
         if change.is_empty:
             return change
         after = slice_work.unsettled(state, slice_work.changed_slices(change), mask, change)

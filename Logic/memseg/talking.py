@@ -15,16 +15,19 @@ from weakref import ref
 
 import numpy as np
 
-from . import slice_work
-from .errors import SessionError
+from . import catalog, slice_work
+from .build import build
+from .errors import PromptError, SessionError
 from .geometry import Box
 from .history import State
 from .memory.recall import RecallEntry, RecallMemory
 from .prompts import Click, MaskPrompt, Text, to_record
 from .propagation import spared
+from .segmenters.base import Numbered
 from .volume import MaskChange
 
 if TYPE_CHECKING:
+    from .segmenters.base import Segmenter
     from .session import Session
     from .text.grounding import Found, Grounding, Segments, Surroundings
 
@@ -81,7 +84,14 @@ class Talking:
             click_kji=clicks[-1].point_kji if clicks else None,
             segments=self._segments,
             recall=self.recall,
+            reader=self._reader(),
         )
+
+    def _reader(self) -> Segmenter | None:
+        """The model for words, where the session's own takes none and one was added here."""
+        card = self._session._segmenter.card
+        name = "" if Text.kind in card.prompts else catalog.default_for_text()
+        return build(name, self._session._device) if name else None
 
     # -- words ---------------------------------------------------------------------------------------------------
 
@@ -98,11 +108,44 @@ class Talking:
         from .text.ground import ground
         from .text.parse import parse
 
-        query = parse(prompt.words, self.recall.names())
+        try:
+            query = parse(prompt.words, self.recall.names())
+        except PromptError as error:
+            return self._read(prompt, error)
         self._session.end_propagation()
         grounding = ground(query, self._surroundings())
         change = self._take(grounding.found[0], prompt.words)
         self._understood, self._holds = grounding, [(self._session._state, 0)]
+        return change
+
+    def is_command(self, prompt: Text) -> bool:
+        """Whether the words change the mask there is, whatever model answers to names."""
+        from .text.parse import parse
+        from .text.query import Command
+
+        try:
+            return isinstance(parse(prompt.words, ()).asked, Command)
+        except PromptError:
+            return False
+
+    def _read(self, prompt: Text, unclear: PromptError) -> MaskChange:
+        """Words of which the grammar makes nothing, as a model for words takes them. Raises `unclear` without one."""
+        reader = self._reader()
+        if reader is None:
+            raise unclear
+        from .text.grounding import Found
+
+        self._session.end_propagation()
+        volume = self._session.volume
+        empty = np.zeros(volume.shape_kji, np.uint8)
+        try:
+            answer = reader.predict(volume, (Numbered(1, prompt),), empty, None)
+        except PromptError as error:
+            raise PromptError(f"{unclear} {error}") from error
+        change = self._take(
+            Found(prompt.words, answer.box, answer.mask, 1.0, f"{reader.card.title} found it.", "model"), prompt.words
+        )
+        self._understood, self._holds = None, []
         return change
 
     def choose(self, number: int) -> MaskChange:
@@ -117,12 +160,14 @@ class Talking:
         return change
 
     def _take(self, found: Found, words: str) -> MaskChange:
-        """Make it the mask, agreed slices apart, which stay as they are."""
+        """Make it the mask; agreed slices, and all outside the guard, stay as they are."""
         session = self._session
         whole = session.extent.union(found.box)
         values = np.zeros(whole.shape_kji, np.uint8)
         values[found.box.relative_to(whole).slices] = found.values
         values = spared(session.mask_kji, whole, values, session._state.agreed)
+        if session.guard is not None:
+            values = session.guard.kept(session.mask_kji, whole, values)
         return self.repeat(MaskPrompt.within(session.volume.shape_kji, whole, values, words))
 
     def repeat(self, prompt: MaskPrompt) -> MaskChange:
@@ -140,7 +185,6 @@ class Talking:
 
     def remember(self, name: str, licence: str, note: str) -> RecallEntry:
         from .memory.recall_files import RecallFolder, default_folder
-        from .text.modality import guess
         from .text.recalling import remember
 
         session = self._session
@@ -148,8 +192,8 @@ class Talking:
         tight = Box.of_mask(session.mask_kji[box.slices]).shifted(box.start_kji)
         if tight.is_empty:
             raise SessionError("The mask is empty, so there is nothing to remember; segment the object first.")
-        values, modality = session.mask_kji[tight.slices], guess(session.volume)
-        entry = remember(session.volume, tight, values, name, modality=modality, licence=licence, note=note)
+        values = session.mask_kji[tight.slices]
+        entry = remember(session.volume, tight, values, name, licence=licence, note=note)
         RecallFolder(default_folder()).add(entry)
         self._recall = self.recall.with_(entry)
         log.info("remembered one structure of %d", len(self._recall.entries))

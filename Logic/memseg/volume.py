@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -94,6 +95,19 @@ class MaskChange:
         before = mask_kji[box.slices]
         tight = Box.of_mask(before != after)
         return cls(tight.shifted(box.start_kji), before[tight.slices], after[tight.slices])
+
+    @classmethod
+    def of_all(cls, changes: Sequence[MaskChange], mask_kji: np.ndarray) -> MaskChange:
+        """Changes made one after the other, the last of which led to the mask, as one."""
+        box = Box.empty()
+        for change in changes:
+            box = box.union(change.box)
+        after = mask_kji[box.slices].copy()
+        before = after.copy()
+        for change in reversed(changes):
+            if not change.is_empty:
+                before[change.box.relative_to(box).slices] = change.before
+        return cls(box, before, after)
 
     @classmethod
     def nothing(cls) -> MaskChange:

@@ -21,14 +21,15 @@ from memseg.files import ending
 from memseg.geometry import Grid
 from memseg.volume import Volume
 from MemSegSlicerLib.Controller import Controller, SessionState
+from MemSegSlicerLib.PromptMarkers import PromptMarkers
 from MemSegSlicerLib.Recall import Recall
+from MemSegSlicerLib.TextRows import completions
 from MemSegSlicerLib.Worker import Worker
 
 from . import tools, vtk_log, windowing
 from .actions import Actions
 from .documents import SAMPLE, Documents
 from .layout import DOWNLOAD, MODULE, build_layout
-from .markers import PromptMarkers
 from .notices import Notices
 from .page_state import page_of
 from .prompting import Prompting
@@ -38,7 +39,7 @@ from .segments import Segments
 from .server import Transfers
 from .surfaces import Surfaces
 from .tabs import Tabs
-from .texting import Texting, completions
+from .texting import Texting
 from .tools import PromptTool
 from .views import FourUpViews
 from .workspace import Workspace
@@ -315,7 +316,7 @@ class Application:
         elif key == "open":
             data.open_shown = True
         elif key == "save":
-            data.save_shown = data.has_image
+            data.discard_shown, data.save_shown = False, data.has_image
         elif key == "help":
             data.help_shown = True
         else:

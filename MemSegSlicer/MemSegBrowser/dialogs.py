@@ -161,7 +161,7 @@ def _build_discard(page: Page, actions: Actions) -> None:
         with VCardActions():
             VSpacer()
             VBtn("Cancel", variant="text", click=f"{name.discard_shown} = false")
-            VBtn("Save first", variant="text", click=f"{name.discard_shown} = false; {name.save_shown} = true")
+            VBtn("Save first", variant="text", click=(actions.shortcut, "['save']"))
             VBtn("Open anyway", variant="flat", color="error", click=actions.open_waiting, classes="ms-discard")
 
 

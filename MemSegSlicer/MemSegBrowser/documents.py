@@ -215,7 +215,6 @@ class Documents:
         with self._server.state:
             for name, value in values.items():
                 setattr(self._page.data, name, value)
-                self._server.state.dirty(getattr(self._page.name, name))  # the page's own value may still be on its way
 
 
 def _path_of(path: str | Path) -> Path:

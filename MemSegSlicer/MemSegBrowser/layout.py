@@ -86,7 +86,7 @@ def _build_welcome(page: Page, actions: Actions) -> None:
                 "Open a file",
                 color="primary",
                 variant="flat",
-                click=f"{page.name.open_shown} = true",
+                click=(actions.shortcut, "['open']"),
                 classes="text-none mr-2",
             )
             VBtn("Bundled abdomen CT", variant="outlined", click=actions.open_sample, classes="text-none")

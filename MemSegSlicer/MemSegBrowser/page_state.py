@@ -7,6 +7,12 @@ from dataclasses import dataclass, field
 from trame_server import Server
 from trame_server.utils.typed_state import TypedState
 
+from MemSegSlicerLib.PromptRows import PromptRow
+from MemSegSlicerLib.SlicePlaces import AxisRow
+from MemSegSlicerLib.SliceRows import SliceRow
+from MemSegSlicerLib.Strip import Bar
+from MemSegSlicerLib.TextRows import AlternativeRow
+
 
 @dataclass
 class SegmentRow:
@@ -19,61 +25,6 @@ class SegmentRow:
 
 
 @dataclass
-class PromptRow:
-    """A line of the prompt list. index: position in the session's prompts, 0 the oldest. number: for the user. kind: of
-    the prompt, or "slices" for a propagation.
-
-    leaned: how much the present mask leaned on it, "42 %", or "" where that is not known. bar: the same as a length,
-    1 for the largest in the list.
-    """
-
-    index: int = 0
-    number: int = 0
-    kind: str = ""
-    positive: bool = True
-    title: str = ""
-    leaned: str = ""
-    bar: float = 0.0
-
-
-@dataclass
-class AxisRow:
-    """An axis of the image. title: of the views that show its slices. low, high: letters at its first and last end."""
-
-    axis: str = "k"
-    title: str = ""
-    size: int = 1
-    low: str = ""
-    high: str = ""
-
-
-@dataclass
-class Bar:
-    """Slices of the strip that look the same: `count` from `start` on. level: of the colour, 0 the least confident."""
-
-    start: int = 0
-    count: int = 0
-    kind: str = "untouched"
-    level: int = 0
-    percent: int = 0
-    words: str = ""
-
-
-@dataclass
-class SliceRow:
-    """A line of the slice memory. confidence: in percent. Agreed and pinned ones never leave by themselves."""
-
-    key: str = ""
-    axis: str = "k"
-    index: int = 0
-    title: str = ""
-    confidence: int = 0
-    prominence: str = ""
-    agreed: bool = False
-    pinned: bool = False
-
-
-@dataclass
 class ModelRow:
     """A line of the model menu, from a model card."""
 
@@ -82,16 +33,6 @@ class ModelRow:
     summary: str = ""
     licence: str = ""
     available: bool = True
-
-
-@dataclass
-class AlternativeRow:
-    """One of the things that words may mean. number: among all of them, the best 0."""
-
-    number: int = 0
-    title: str = ""
-    percent: int = 0
-    why: str = ""
 
 
 @dataclass

@@ -11,12 +11,13 @@ from trame_slicer.views import SliceView
 from memseg.errors import SessionError
 from memseg.geometry import Grid
 from memseg.memory.slices import CAPACITY
-from MemSegSlicerLib import SceneBridge
+from MemSegSlicerLib import SceneBridge, SlicePlaces
 from MemSegSlicerLib.Controller import Controller, SessionState
+from MemSegSlicerLib.SliceRows import progressWords, sliceRows, startSlice, startWords
+from MemSegSlicerLib.Strip import bars
 
-from . import slice_places, strip
 from .notices import Notices
-from .page_state import Page, SliceRow
+from .page_state import Page
 from .segments import Segments
 from .views import FourUpViews, normal_of, slice_to_ras
 
@@ -46,7 +47,7 @@ class Propagating:
 
     def show_volume(self) -> None:
         """Another image is open: its axes, all of the first one."""
-        self._page.data.axes = slice_places.axis_rows(self._grid())
+        self._page.data.axes = SlicePlaces.axisRows(self._grid())
         self.choose_axis("k")
 
     # -- what the user does ------------------------------------------------------------------------------------------
@@ -105,8 +106,8 @@ class Propagating:
             self.choose_axis(axis)
         grid, axis = self._grid(), self._page.data.axis
         index = int(np.clip(index, 0, self._page.data.axis_size - 1))
-        step = slice_places.step_ras(grid, axis)
-        self._views.show_plane(slice_places.place_ras(grid, axis, index), step / np.linalg.norm(step))
+        step = SlicePlaces.stepRas(grid, axis)
+        self._views.show_plane(SlicePlaces.placeRas(grid, axis, index), step / np.linalg.norm(step))
 
     def pin_slice(self, axis: str, index: int, on: bool) -> None:
         self._controller.pinSlice(axis, int(index), bool(on))
@@ -126,38 +127,33 @@ class Propagating:
         if state.propagating != data.propagating:
             self._views.rest_threed(state.propagating)
         data.propagating = state.propagating
-        data.progress = progress_words(state)
+        data.progress = progressWords(state)
         now = time.monotonic()
         if state.propagating and now - self._strip_shown < _STRIP_SECONDS:
             return
         self._strip_shown = now
-        data.slices = slice_rows(state, {row.axis: row.title for row in data.axes})
+        data.slices = sliceRows(state, {row.axis: row.title for row in data.axes})
         self._show_slices()
 
     def _show_slices(self) -> None:
         """Strip, suggestion and where a propagation would start, along the present axis."""
         data, state = self._page.data, self._state
         marks = state.marksAlong(data.axis)
-        data.bars = strip.bars(marks, state.filled.get(data.axis, ()), data.axis_size)
+        data.bars = bars(marks, state.filled.get(data.axis, ()), data.axis_size)
         data.slice_agreed = data.slice_shown in marks and marks[data.slice_shown].agreed
         suggestion = state.suggestion
         data.suggested = suggestion.index if suggestion is not None and suggestion.axis == data.axis else -1
         data.suggestion = suggestion.reason if suggestion is not None else ""
-        data.starts_from = start_words(state, data.axis, self._reference(*data.slice_range))
+        data.starts_from = startWords(state, data.axis, self._reference(*data.slice_range))
 
     def _reference(self, first: int, last: int) -> int | None:
-        """The slice shown, where it holds the object and none is agreed yet; else the session knows where to start."""
-        data, state = self._page.data, self._state
-        if any(mark.agreed and mark.present for mark in state.marksAlong(data.axis).values()):
-            return None
-        shown = data.slice_shown
-        return shown if shown in state.filled.get(data.axis, ()) and first <= shown <= last else None
+        return startSlice(self._state, self._page.data.axis, self._page.data.slice_shown, first, last)
 
     # -- views -------------------------------------------------------------------------------------------------------
 
     def _on_touched(self, view: SliceView) -> None:
         if self._has_image():
-            axis = slice_places.axis_across(self._grid(), normal_of(view))
+            axis = SlicePlaces.axisAcross(self._grid(), normal_of(view))
             if axis != self._page.data.axis:
                 self.choose_axis(axis)
 
@@ -169,12 +165,12 @@ class Propagating:
 
     def _view(self) -> SliceView:
         """The one that shows slices of the present axis."""
-        step = slice_places.step_ras(self._grid(), self._page.data.axis)
+        step = SlicePlaces.stepRas(self._grid(), self._page.data.axis)
         return max(self._views.slice_views, key=lambda view: abs(np.dot(normal_of(view), step)))
 
     def _index_of(self, view: SliceView) -> int:
         origin = slice_to_ras(view)[:3, 3]
-        return slice_places.index_at(self._grid(), self._page.data.axis, origin, normal_of(view))
+        return SlicePlaces.indexAt(self._grid(), self._page.data.axis, origin, normal_of(view))
 
     def _grid(self) -> Grid:
         node = self._controller.volumeNode
@@ -185,40 +181,3 @@ class Propagating:
     def _has_image(self) -> bool:
         """Whether the axes on the page are those of the controller's image."""
         return bool(self._page.data.axes) and self._controller.volumeNode is not None
-
-
-def slice_rows(state: SessionState, titles: dict[str, str]) -> list[SliceRow]:
-    """The slice memory, by axis and index. titles: of the axes."""
-    return [
-        SliceRow(
-            key=f"{entry.axis}{entry.index}",
-            axis=entry.axis,
-            index=entry.index,
-            title=f"{titles.get(entry.axis, entry.axis)} {entry.index}",
-            confidence=round(100 * entry.confidence),
-            prominence=f"{entry.prominence:.3g}",
-            agreed=entry.agreed,
-            pinned=entry.pinned,
-        )
-        for entry in sorted(state.slices, key=lambda entry: ("kji".index(entry.axis), entry.index))
-    ]
-
-
-def progress_words(state: SessionState) -> str:
-    if state.progress is None:
-        return ""
-    if state.progress.index is None:
-        return "Starting"
-    return f"Slice {state.progress.index} · {state.progress.done} done"
-
-
-def start_words(state: SessionState, axis: str, reference: int | None) -> str:
-    """Where a propagation would start. reference: what it would be told."""
-    agreed = sorted(index for index, mark in state.marksAlong(axis).items() if mark.agreed and mark.present)
-    if len(agreed) > 3:
-        return f"From {len(agreed)} agreed slices"
-    if agreed:
-        return f"From agreed slice{'s' if len(agreed) > 1 else ''} {', '.join(map(str, agreed))}"
-    if reference is not None:
-        return f"From slice {reference}, shown"
-    return "From the largest slice" if state.filled.get(axis) else "Draw or click the object first"

@@ -4,29 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import lru_cache
 from typing import TypeVar
 
 from trame_server import Server
 
 from memseg.errors import SessionError
-from memseg.memory.recall import RecallEntry, RecallMemory
+from memseg.memory.recall import RecallEntry
 from MemSegSlicerLib import SegmentNames
 from MemSegSlicerLib.Controller import Controller
 from MemSegSlicerLib.Recall import Recall
+from MemSegSlicerLib.RecallRows import countWords, matching, originWords, sizeWords, toldOnce
 
 from .notices import Notices
 from .page_state import Page, RecallRow
 from .server import Transfers
-from .sizes import extent_words, ml_words
 from .thumbnails import address_of
 
 logger = logging.getLogger(__name__)
 
 _ROWS = 60  # on the page at once; others are found by searching
-_PROBLEMS = 3  # named at once
 Result = TypeVar("Result")
 
 
@@ -69,7 +67,6 @@ class Recalling:
         if not (name or "").strip():
             raise SessionError("Give the segment a name first, such as left kidney; it is found by that name.")
         self._state.remember_shown = False
-        self._server.state.dirty(self._names.remember_shown)  # the page's own value may still be on its way
         self._controller.remember(name, licence or "", note or "")
 
     # -- what is remembered ------------------------------------------------------------------------------------------
@@ -80,7 +77,7 @@ class Recalling:
         state.shown = True
         state.problems = []
         await self._do(self._recall.readAgain)
-        state.problems = told_once(self._recall.problems)
+        state.problems = toldOnce(self._recall.problems)
 
     async def rename(self, identity: str, name: str | None) -> None:
         await self._do(self._recall.rename, identity, name or "")
@@ -98,7 +95,7 @@ class Recalling:
         path, address = self._transfers.offer("recall-memory.zip")
         await self._do(self._recall.exportTo, path, found)
         self._download(address)
-        self._notices.say(f"Downloading {_count(len(found))} of the recall memory.")
+        self._notices.say(f"Downloading {countWords(len(found))} of the recall memory.")
 
     async def import_(self, batch: str) -> None:
         """What was uploaded; those that are there already stay."""
@@ -107,8 +104,8 @@ class Recalling:
             new, left = await self._do(self._recall.importFrom, self._transfers.batch(batch))
         finally:
             self._transfers.drop_batch(batch)
-        self._state.problems = told_once(left)
-        self._notices.say(f"Imported {_count(new)}." if new else "The file brought nothing new.")
+        self._state.problems = toldOnce(left)
+        self._notices.say(f"Imported {countWords(new)}." if new else "The file brought nothing new.")
 
     async def _do(self, work: Callable[..., Result], *arguments: object) -> Result:
         """In a thread; the page then shows the memory as it is."""
@@ -137,33 +134,14 @@ class Recalling:
         return matching(self._recall.known, self._state.search or "")
 
 
-def matching(memory: RecallMemory, search: str) -> list[RecallEntry]:
-    """The entries that hold every word of the search somewhere in their name, modality, notes or date, newest first."""
-    words = search.casefold().split()
-
-    def text_of(entry: RecallEntry) -> str:
-        parts = (entry.name, entry.title, entry.modality, entry.subject, entry.licence, entry.note, entry.made)
-        return " ".join(parts).casefold()
-
-    found = [entry for entry in memory.entries if not words or all(word in text_of(entry) for word in words)]
-    return found[::-1]
-
-
-def told_once(sentences: Sequence[str]) -> list[str]:
-    """The first few; what is said several times, once with its number."""
-    counted = Counter(sentences)
-    told = [f"{each} ({times} times)" if times > 1 else each for each, times in counted.items()]
-    return told if len(told) <= _PROBLEMS else [*told[: _PROBLEMS - 1], f"And {len(told) - _PROBLEMS + 1} more."]
-
-
 def row_of(entry: RecallEntry, own: bool) -> RecallRow:
     return RecallRow(
         identity=entry.identity,
-        name=entry.name,
+        name=entry.title,
         modality=entry.modality,
-        size=f"{extent_words(entry.size_mm)}, {ml_words(entry.volume_ml)}",
+        size=sizeWords(entry),
         made=entry.made,
-        origin=" · ".join(part for part in (entry.licence, entry.note) if part),
+        origin=originWords(entry),
         own=own,
         thumbnail=_picture(entry),
     )
@@ -172,7 +150,3 @@ def row_of(entry: RecallEntry, own: bool) -> RecallRow:
 @lru_cache(maxsize=4 * _ROWS)
 def _picture(entry: RecallEntry) -> str:
     return address_of(entry.thumbnail)
-
-
-def _count(entries: int) -> str:
-    return f"{entries} {'entry' if entries == 1 else 'entries'}"

@@ -5,10 +5,11 @@ from __future__ import annotations
 from trame_client.widgets.html import Div, HtmlElement, Span, Svg
 from trame_vuetify.widgets.vuetify3 import VBtn, VBtnGroup, VIcon, VProgressLinear, VRangeSlider, VSwitch, VTooltip
 
+from MemSegSlicerLib.Strip import LEVELS_PERCENT
+
 from .actions import Actions
 from .page_state import Page
 from .sections import folding_section, icon_button
-from .strip import LEVELS_PERCENT
 
 _DIRECTIONS = (("down", "mdi-arrow-left"), ("both", "mdi-arrow-left-right"), ("up", "mdi-arrow-right"))
 _LEGEND = (

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 
 from memseg.errors import PromptError, SessionError
 from memseg.prompts import Text
-from memseg.text import terminology
-from MemSegSlicerLib import PromptTools, SceneBridge
+from MemSegSlicerLib import PromptTools, SceneBridge, SlicePlaces
 from MemSegSlicerLib.Controller import Controller, SessionState
 from MemSegSlicerLib.Recall import Recall
+from MemSegSlicerLib.Strip import LEVELS_PERCENT
+from MemSegSlicerLib.TextRows import alternativeRows, completions, insteadWords
 from MemSegSlicerLib.Understanding import Understanding
 
-from . import slice_places
 from .notices import Notices
-from .page_state import AlternativeRow, Page
+from .page_state import Page
 from .segments import Segments
-from .sizes import ml_words
-from .strip import LEVELS_PERCENT
 from .views import FourUpViews, normal_of, slice_to_ras
 
 logger = logging.getLogger(__name__)
 
-_COMPLETIONS = 7
-_ALTERNATIVES = 6
 _HISTORY = 50
 
 
@@ -107,9 +102,9 @@ class Texting:
         if understood is not None:
             text.percent = round(100 * understood.confidence)
             text.level = sum(text.percent >= limit for limit in LEVELS_PERCENT)
-            text.alternatives, text.chosen = alternative_rows(understood), understood.chosen
+            text.alternatives, text.chosen = alternativeRows(understood), understood.chosen
             text.links = list(understood.links)
-            text.instead = instead_words(understood)
+            text.instead = insteadWords(understood)
 
     def _refuse(self, sentence: str) -> None:
         self._text.problem = sentence
@@ -120,36 +115,8 @@ class Texting:
         grid = SceneBridge.gridOf(self._controller.volumeNode)
         for view in self._views.slice_views:
             normal = normal_of(view)
-            axis = slice_places.axis_across(grid, normal)
-            index = slice_places.index_at(grid, axis, slice_to_ras(view)[:3, 3], normal)
+            axis = SlicePlaces.axisAcross(grid, normal)
+            index = SlicePlaces.indexAt(grid, axis, slice_to_ras(view)[:3, 3], normal)
             if index not in state.filled.get(axis, ()):
                 self._views.jump_to(PromptTools.rasOfPrompt(self._controller.volume, state.prompts[-1].prompt))
                 return
-
-
-def completions(words: str, remembered: tuple[str, ...]) -> list[str]:
-    """Whole texts that the words may become; remembered: names that may be meant besides the terms."""
-    offered = terminology.complete(words, _COMPLETIONS + 1, remembered)
-    return [each for each in offered if each != words.strip().lower()][:_COMPLETIONS]
-
-
-def alternative_rows(understood: Understanding) -> list[AlternativeRow]:
-    """The best ones, and always the one that is the mask. Those with the same title are told apart by their size."""
-    titles = Counter(each.title for each in understood.alternatives)
-    rows, seen = [], Counter()
-    for number, each in enumerate(understood.alternatives):
-        title, size = each.title, ml_words(each.size_ml)
-        if titles[title] > 1:
-            title = size if len(titles) == 1 else f"{title}, {size}"
-        seen[title] += 1
-        title = title if seen[title] == 1 else f"{title} ({seen[title]})"
-        rows.append(AlternativeRow(number, title, round(100 * each.confidence), each.why))
-    return [row for row in rows if row.number < _ALTERNATIVES or row.number == understood.chosen]
-
-
-def instead_words(understood: Understanding) -> str:
-    """What is said of an alternative that was chosen in place of the best one; "" of that one."""
-    if not 0 < understood.chosen < len(understood.alternatives):
-        return ""
-    chosen = understood.alternatives[understood.chosen]
-    return f"Chosen instead: {chosen.title}, {ml_words(chosen.size_ml)}. {chosen.why}".strip()

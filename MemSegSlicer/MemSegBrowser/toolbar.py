@@ -27,11 +27,12 @@ def build_toolbar(page: Page, actions: Actions) -> None:
     with VAppBar(density="compact", flat=True, border="b", height=46):
         Img(src=("trame__favicon",), width=24, height=24, classes="ml-3 mr-2")
         Span("MemSegSlicer", classes="ms-product font-weight-medium mr-4")
-        _button("Open (Ctrl+O)", "mdi-folder-open-outline", f"{name.open_shown} = true", classes="ms-open")
+        # The server opens the dialogues that it closes: a value that the page sets may reach it after what it asks for.
+        _button("Open (Ctrl+O)", "mdi-folder-open-outline", (actions.shortcut, "['open']"), classes="ms-open")
         _button(
             "Save (Ctrl+S)",
             "mdi-content-save-outline",
-            f"{name.save_shown} = true",
+            (actions.shortcut, "['save']"),
             disabled=(f"!{name.has_image}",),
             classes="ms-save",
         )

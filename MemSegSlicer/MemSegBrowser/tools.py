@@ -7,7 +7,6 @@ mouse events into these signals and draws the outline while the user drags. Noth
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
 
 import numpy as np
 from slicer import vtkMRMLAbstractViewNode, vtkMRMLInteractionEventData, vtkMRMLNode, vtkMRMLSliceNode
@@ -16,11 +15,12 @@ from undo_stack import Signal
 from vtkmodules.vtkCommonCore import vtkCommand, vtkObject
 from vtkmodules.vtkRenderingCore import vtkRenderer
 
-from .outline import DisplayPoint, Outline, rectangle
+from MemSegSlicerLib.Outline import DisplayPoint, Outline, rectangle
+from MemSegSlicerLib.Strokes import BOX, CLICK, LASSO, SCRIBBLE, STILL_PX, Stroke, millimetresPerPixel, sliceNormalRas
 
 logger = logging.getLogger(__name__)
 
-NAVIGATE, WINDOW, CLICK, BOX, SCRIBBLE, LASSO = "navigate", "window", "click", "box", "scribble", "lasso"
+NAVIGATE, WINDOW = "navigate", "window"
 TOOLS = (NAVIGATE, WINDOW, CLICK, BOX, SCRIBBLE, LASSO)
 _SHIFT, _CONTROL = 1, 2  # vtkEvent's bits
 _PRESS = int(vtkCommand.LeftButtonPressEvent)
@@ -28,25 +28,6 @@ _RELEASE = int(vtkCommand.LeftButtonReleaseEvent)
 _MOVE = int(vtkCommand.MouseMoveEvent)
 _LEAVE = int(vtkCommand.LeaveEvent)
 _KEY = int(vtkCommand.KeyPressEvent)
-_STILL_PX = 4.0  # a press and release closer than this is a click, not a drag
-
-
-@dataclass
-class Stroke:
-    """What was drawn in one slice view: the points where the mouse went, first to last.
-
-    points_ras: world mm. normal_ras: unit normal of the slice. positive: after Ctrl and Shift were taken into account.
-    """
-
-    positive: bool
-    normal_ras: np.ndarray
-    points_ras: list[tuple[float, float, float]] = field(default_factory=list)
-    points_px: list[DisplayPoint] = field(default_factory=list)
-
-    @property
-    def extent_px(self) -> float:
-        first = np.asarray(self.points_px[0])
-        return float(np.abs(np.asarray(self.points_px) - first).max())
 
 
 class PromptTool(SegmentationEffect):
@@ -115,7 +96,7 @@ class SlicePipeline(SegmentationEffectPipeline[PromptTool]):
         inverted = bool(event.GetModifiers() & (_SHIFT | _CONTROL))
         if self._tool == NAVIGATE and inverted:
             return False  # Slicer's own: Shift and drag pans
-        self._stroke = Stroke(self._effect.positive != inverted, slice_normal_ras(self.GetViewNode()))
+        self._stroke = Stroke(self._effect.positive != inverted, sliceNormalRas(self.GetViewNode()))
         self._append(event)
         self._draw()
         return True
@@ -136,7 +117,7 @@ class SlicePipeline(SegmentationEffectPipeline[PromptTool]):
         stroke, self._stroke = self._stroke, None
         self._outline.hide()
         self.RequestRender()
-        still = stroke.extent_px < _STILL_PX
+        still = stroke.extent_px < STILL_PX
         if self._tool == NAVIGATE:
             self._effect.jump_asked.emit(stroke.points_ras[-1])
         elif self._tool in (BOX, LASSO) and still:
@@ -158,7 +139,7 @@ class SlicePipeline(SegmentationEffectPipeline[PromptTool]):
         elif self._tool == LASSO:
             self._outline.draw(stroke.points_px, True, stroke.positive, 2.0, 1.0)
         elif self._tool == SCRIBBLE:
-            width = 2 * self._effect.brush_mm / millimetres_per_pixel(self.GetViewNode())
+            width = 2 * self._effect.brush_mm / millimetresPerPixel(self.GetViewNode())
             self._outline.draw(stroke.points_px, False, stroke.positive, width, 0.6)
         else:
             return
@@ -183,18 +164,6 @@ class ThreeDPipeline(SegmentationEffectPipeline[PromptTool]):
         elif self._pressed_px is not None:
             moved = float(np.abs(np.subtract(here, self._pressed_px)).max())
             self._pressed_px = None
-            if moved < _STILL_PX:
+            if moved < STILL_PX:
                 self._effect.refused.emit("The 3D view only shows the result; click in one of the three slice views.")
         return False  # the camera gets every event as well
-
-
-def slice_normal_ras(node: vtkMRMLSliceNode) -> np.ndarray:
-    """Unit normal of the slice."""
-    matrix = node.GetSliceToRAS()
-    normal = np.array([matrix.GetElement(row, 2) for row in range(3)])
-    return normal / np.linalg.norm(normal)
-
-
-def millimetres_per_pixel(node: vtkMRMLSliceNode) -> float:
-    matrix = node.GetXYToRAS()
-    return float(np.linalg.norm([matrix.GetElement(row, 0) for row in range(3)]))

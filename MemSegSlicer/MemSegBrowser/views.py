@@ -21,6 +21,8 @@ from trame_vuetify.widgets.vuetify3 import VBtn, VIcon, VTooltip
 from undo_stack import Signal
 from vtkmodules.vtkCommonCore import vtkCommand
 
+from MemSegSlicerLib.SlicePlaces import directionLetters
+
 from .page_state import Page
 
 logger = logging.getLogger(__name__)
@@ -52,13 +54,6 @@ class SliceLabels:
     position: str = ""
 
 
-def direction_letters(direction_ras: np.ndarray) -> str:
-    """The letter of the world axis nearest to a direction, followed by a second one where the view is oblique."""
-    order = np.argsort(-np.abs(direction_ras))
-    strong = [axis for axis in order[:2] if abs(direction_ras[axis]) > 0.35]
-    return "".join(_LETTERS[axis][0 if direction_ras[axis] > 0 else 1] for axis in strong)
-
-
 def slice_labels(slice_to_ras: np.ndarray, offset_mm: float) -> SliceLabels:
     """Labels of a slice view from its (4, 4) slice-to-RAS matrix (columns: right, up, towards the viewer)."""
     right, up, normal = slice_to_ras[:3, 0], slice_to_ras[:3, 1], slice_to_ras[:3, 2]
@@ -66,10 +61,10 @@ def slice_labels(slice_to_ras: np.ndarray, offset_mm: float) -> SliceLabels:
     along = offset_mm * (1.0 if normal[axis] > 0 else -1.0)
     letter = _LETTERS[axis][0 if along >= 0 else 1]
     return SliceLabels(
-        left=direction_letters(-right),
-        right=direction_letters(right),
-        top=direction_letters(up),
-        bottom=direction_letters(-up),
+        left=directionLetters(-right),
+        right=directionLetters(right),
+        top=directionLetters(up),
+        bottom=directionLetters(-up),
         position=f"{letter} {abs(along):.1f} mm",
     )
 

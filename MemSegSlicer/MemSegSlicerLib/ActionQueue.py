@@ -13,19 +13,22 @@ from functools import partial
 
 from memseg.errors import MemSegError
 
-from .Propagation import GONE, IMAGE_CHANGED, SEGMENT_EDITED, Propagation
+from .Edits import goBackTo
+from .Propagation import GONE, IMAGE_CHANGED, SEGMENT_CHANGED, SEGMENT_EDITED, Propagation
 from .Record import Action, Record
 from .SessionJob import Outcome, SessionJob, SessionView
 from .Worker import Worker
+from .Writers import SceneWriter, Writer
 
 log = logging.getLogger(__name__)
 
 Pace = Callable[[Callable[[], None]], None]
+DROPPED = "What you asked for last was dropped, as something else was done before it was there."
 _UNEXPECTED = "Something unexpected went wrong and the mask was left as it is; the log says more."
 
 
 class ActionQueue:
-    """For the main thread. error: the last thing that went wrong, a sentence, or "".
+    """For the main thread. error: the last thing that went wrong, a sentence, or "". writer: who writes into segments.
 
     jobFor: makes the job of an action from the stamp of its segment; raises MemSegError where the scene forbids it.
     isThere: whether a record's nodes are still in the scene. changed: called after everything that a panel shows.
@@ -50,9 +53,11 @@ class ActionQueue:
         self._pace = pace
         self._waiting: deque[Action] = deque()
         self._running: Action | None = None
+        self._abandoned: Action | None = None
         self._run: Propagation | None = None
         self._held: Callable[[], None] | None = None
         self.error = ""
+        self.writer: Writer = SceneWriter()
 
     @property
     def isWorking(self) -> bool:
@@ -98,7 +103,15 @@ class ActionQueue:
         if self._held is not None:
             self._letGo(self._held)
         self._waiting = deque(action for action in self._waiting if action.run is not run)
+        self._settle(run.record)
         self._worker.submit(run.end, partial(self._runEnded, run, report), partial(self._runEndedBadly, run))
+
+    def abandon(self) -> None:
+        """What the user asked for and has not got yet is never written, and the session goes back to where it was. A
+        propagation ends and keeps what was written."""
+        self.endRun()
+        self._waiting = deque(action for action in self._waiting if not action.isAsked)
+        self._abandoned = self._running if self._running is not None and self._running.isAsked else None
 
     def fail(self, sentence: str) -> None:
         self.error = sentence
@@ -155,19 +168,53 @@ class ActionQueue:
             finish()
 
     def _finish(self, action: Action, stamp: tuple, outcome: Outcome) -> None:
-        self._running = None
+        isAbandoned = action is self._abandoned
+        self._running = self._abandoned = None
         record = action.record
+        shown = record.view
         if self._isThere(record):
             record.restorable = False
+            record.clipped &= action.run is not None  # else the job has seen to that
             if outcome.session is not None:
                 record.session, record.view, record.unsaved = outcome.session, outcome.view, True
             try:
-                self._show(action, stamp, outcome)
+                if isAbandoned or self._isOvertaken(action, stamp):
+                    record.view = shown
+                    self._drop(action, outcome)
+                else:
+                    self._show(action, stamp, outcome)
             except MemSegError as error:
                 self.error, record.stamp = str(error), None
                 self._endRunOf(action)
             self._goOn(action, outcome)
         self._afterAction()
+
+    def _isOvertaken(self, action: Action, stamp: tuple) -> bool:
+        return self.writer.editsWin and action.isAsked and action.record.target.stamp() != stamp
+
+    def _drop(self, action: Action, outcome: Outcome) -> None:
+        """Write nothing, and let the session be what the segment is."""
+        record = action.record
+        if action.run is None:
+            record.report = DROPPED
+            self._takeBack(action, outcome)
+            return
+        record.stamp, record.clipped = None, True
+        self._settle(record)
+        self._endRunOf(action, SEGMENT_CHANGED)
+
+    def _takeBack(self, action: Action, outcome: Outcome) -> None:
+        """The session goes back to where it was before the action, which the segment does not show."""
+        action.record.stamp = None
+        if outcome.session is not None:
+            goBack = partial(goBackTo, outcome.session, outcome.steps[0])
+            self._worker.submit(goBack, lambda _: None, partial(self.failWith, what="a step could not be taken back"))
+        self._waiting.appendleft(Action(action.record, "settle", None))
+
+    def _settle(self, record: Record) -> None:
+        """Tell the session, before anything else, what its segment took of its last step."""
+        if record.clipped:
+            self._waiting.appendleft(Action(record, "settle", None))
 
     def _show(self, action: Action, stamp: tuple, outcome: Outcome) -> None:
         """Write the outcome into the segment. Raises what went wrong in the job, or where the scene forbids it."""
@@ -176,9 +223,10 @@ class ActionQueue:
         record = action.record
         editedMeanwhile = record.target.stamp() != stamp
         isOutdated = action.run is not None and not action.run.mayWrite(outcome.change, editedMeanwhile)
-        if outcome.change is not None and not outcome.change.is_empty and not isOutdated:
-            record.target.write(outcome.change)
-            record.surfaceIsOld = True
+        if outcome.change is not None and not isOutdated:
+            self._write(action, outcome)
+        if action.run is None or action.run is not self._run:
+            self._settle(record)
         record.stamp = None if editedMeanwhile or isOutdated else record.target.stamp()
         if action.isPrompt:
             record.milliseconds = 1000 * (time.perf_counter() - action.asked)
@@ -188,8 +236,17 @@ class ActionQueue:
         if action.run is None:
             log.info("%s: %d prompts", action.what, len(record.view.prompts))
 
+    def _write(self, action: Action, outcome: Outcome) -> None:
+        try:
+            isWhole = self.writer.write(action, outcome)
+        except MemSegError:
+            if action.run is None:
+                self._takeBack(action, outcome)
+            raise
+        action.record.clipped |= not isWhole
+
     def _finishBadly(self, action: Action, error: Exception) -> None:
-        self._running = None
+        self._running = self._abandoned = None
         action.record.stamp = None
         self._endRunOf(action)
         self.failWith(error, f"{action.what} failed")
@@ -210,6 +267,7 @@ class ActionQueue:
             return
         if run.isOver:
             self._run = None
+            self._settle(run.record)
             log.info("propagate: %d slices", run.progress.done)
             run.record.report = SEGMENT_EDITED if outcome.wasEdited else run.sentence
         elif not run.isOnItsImage:
@@ -217,9 +275,9 @@ class ActionQueue:
         else:
             self._waiting.append(run.nextAction())
 
-    def _endRunOf(self, action: Action) -> None:
+    def _endRunOf(self, action: Action, report: str = "") -> None:
         if action.run is not None and action.run is self._run:
-            self.endRun()
+            self.endRun(report)
 
     def _runEnded(self, run: Propagation, report: str, view: SessionView | None) -> None:
         record = run.record
@@ -227,6 +285,7 @@ class ActionQueue:
         if view is not None and self._isThere(record):
             record.view, record.unsaved = view, True
             record.report = f"{report} {run.sentence}" if report else ""
+        self._next()
         if not self.isBusy:
             self._quiet()
         self._changed()

@@ -7,7 +7,7 @@ the worker does the rest; its result is written into the segment on the main thr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -26,16 +26,19 @@ from .Images import Images
 from .Listeners import Listeners
 from .Pauses import Pauses
 from .Preparations import prepare
-from .Propagation import RUNNING, SCENE_CLOSED, Propagation
+from .Propagation import SCENE_CLOSED
 from .Recall import Recall
 from .Record import Action, Record, SessionState
+from .Region import guardOf
 from .SceneState import SceneState, SegmentKey, decodedSession
 from .SessionJob import Act, SessionJob, SessionView
+from .SliceActions import SliceActions
 from .Target import Target
 from .Worker import Worker
+from .Writers import SceneWriter, Writer
 
 
-class Controller:
+class Controller(SliceActions):
     """Call it on the main thread only. journalFolder: where each session keeps a crash-safe journal; None for none.
     pace: when a propagation shows its next slice, see ActionQueue; the default is at once. recall: None: the user's."""
 
@@ -51,7 +54,7 @@ class Controller:
     ) -> None:
         self._scene = scene
         self._worker = worker
-        self._device = device
+        self.device = device
         self._journalFolder = journalFolder
         self._sceneState = SceneState(scene)
         self._model = catalog.card(model or catalog.default()).name
@@ -62,14 +65,14 @@ class Controller:
         self._segmentId: str | None = None
         self._pauses = Pauses(worker, self._sceneState, self._records, lambda: self._queue.isWorking)
         self._queue = ActionQueue(worker, self._jobFor, self._isThere, self._tell, self._pauses.plan, pace)
-        self._recall = recall or Recall()
+        self.recall = recall or Recall()
         self._isInterrupted = False  # by the closing of the scene, a propagation
         self._listeners = Listeners[SessionState]()
         self._observers = [
             scene.AddObserver(slicer.vtkMRMLScene.NodeRemovedEvent, self._onNodeRemoved),
             scene.AddObserver(slicer.vtkMRMLScene.StartCloseEvent, self._onSceneClosing),
             scene.AddObserver(slicer.vtkMRMLScene.EndCloseEvent, self._onSceneClosed),
-            scene.AddObserver(slicer.vtkMRMLScene.EndImportEvent, self._onSceneImported),
+            scene.AddObserver(slicer.vtkMRMLScene.EndImportEvent, lambda *_: self.restore()),
         ]
         self.restore()
 
@@ -84,7 +87,8 @@ class Controller:
         self._volumeId, self._queue.error = volumeId, ""
         self._sceneState.volumeNode = volumeNode
         if volumeNode is not None:
-            self._prepareVolume(volumeNode)
+            failed = partial(self._volumeFailed, volumeId)
+            prepare(self._worker, self._images, volumeNode, failed, self._model, self.device)
         self._resume()
         self._tell()
 
@@ -124,7 +128,7 @@ class Controller:
         if not isinstance(prompt, Text):
             self._do("add", lambda session: session.add(prompt), isPrompt=True)
         elif (record := self._recordToWorkOn()) is not None:
-            self._queue.add(Texting.typed(record, prompt, self._records, self._recall))
+            self._queue.add(Texting.typed(record, prompt, self._records, self.recall))
 
     def choose(self, number: int) -> None:
         """Make another one of `state.understood.alternatives` the mask."""
@@ -134,7 +138,7 @@ class Controller:
         """Put the segment into the recall memory, so that its name finds the like in other images."""
         record = self._recordToWorkOn()
         if record is not None:
-            self._queue.add(Texting.remembered(record, self._recall, name, licence, note))
+            self._queue.add(Texting.remembered(record, self.recall, name, licence, note))
 
     def rememberIfNew(self) -> None:
         """The same under the segment's own name, where it has one and changed since it was last remembered. For shells,
@@ -164,62 +168,6 @@ class Controller:
         """Drop all that the interaction memory keeps; prompts and mask stay."""
         self._do("clear memory", Session.clear_memory)
 
-    # -- slice by slice; axis: "k", "j" or "i", index: of a slice along it ---------------------------------------------
-
-    def propagate(
-        self,
-        axis: str,
-        reference: int | Sequence[int] | None = None,
-        first: int | None = None,
-        last: int | None = None,
-        direction: str = "both",
-        patience: int = 2,
-    ) -> None:
-        """Follow the object from the reference slices on, live. Anything else that the user does ends that; what was
-        done is one step to undo. Arguments: see memseg.session.Session.propagate."""
-        if self._queue.run is not None:
-            self._queue.fail(RUNNING)
-            return
-        record = self._recordToWorkOn()
-        if record is None:
-            return
-        course = {"first": first, "last": last, "direction": direction, "patience": patience}
-        try:
-            run = Propagation(record, self._images, axis, lambda session: session.propagate(axis, reference, **course))
-        except MemSegError as error:
-            self._queue.fail(str(error))
-            return
-        self._queue.begin(run)
-
-    def cancelPropagation(self) -> None:
-        """Takes effect after the slice that is being answered; what was done stays. Nothing where none runs."""
-        self._queue.endRun("Cancelled.")
-        self._tell()
-
-    def agree(self, axis: str, index: int) -> None:
-        """The slice is right as it is: no propagation changes it."""
-        self._do("agree", lambda session: session.agree(axis, index))
-
-    def release(self, axis: str, index: int) -> None:
-        """The slice is no longer agreed; propagation may change it."""
-        self._do("release", lambda session: session.release(axis, index))
-
-    def makeConsistent(self, axis: str) -> None:
-        """Smooth the propagated slices along the axis and drop what hangs together with no agreed one."""
-        self._do("make consistent", lambda session: session.make_consistent(axis))
-
-    def pinSlice(self, axis: str, index: int, on: bool = True) -> None:
-        """Keep the slice in the slice memory, or let it leave when its time comes."""
-        self._do("pin slice", lambda session: session.pin_slice(axis, index, on))
-
-    def dropSlice(self, axis: str, index: int) -> None:
-        """Drop the slice from the slice memory; its mask stays."""
-        self._do("drop slice", lambda session: session.drop_slice(axis, index))
-
-    def clearSlices(self) -> None:
-        """Drop all slices from the slice memory; the mask stays."""
-        self._do("clear slices", Session.clear_slices)
-
     # -- the model -------------------------------------------------------------------------------------------------
 
     def setModel(self, name: str) -> None:
@@ -230,10 +178,49 @@ class Controller:
             self._queue.fail(str(error))
             return
         self._sceneState.model = self._model
-        record = self._currentRecord()
+        self._changeModel(name)
+
+    def setDevice(self, device: str) -> None:
+        """Where to compute, as `memseg.build` names devices; from the next prompt on."""
+        self.device = self._sceneState.device = device
+        self._changeModel(self.state.model)
+
+    def _changeModel(self, name: str) -> None:
+        record, device = self._currentRecord(), self.device
         if record is not None and (record.session is not None or self._queue.isPending(record)):
-            self._do("change model", lambda session: session.change_model(name))
+            self._do("change model", lambda session: session.change_model(name, device))
         self._tell()
+
+    # -- working with an editor ------------------------------------------------------------------------------------
+
+    def writeWith(self, writer: Writer) -> Callable[[], None]:
+        """Who puts changes into segments, until what this returns is called or another one takes over."""
+        self._queue.writer = writer
+
+        def stop() -> None:
+            if self._queue.writer is writer:
+                self._queue.writer = SceneWriter()
+
+        return stop
+
+    def abandon(self) -> None:
+        """Drop what was asked for and is not done yet; the session goes back to where it was. A propagation ends, and
+        what it has written stays."""
+        self._queue.abandon()
+        self._tell()
+
+    def lookAgain(self) -> None:
+        """What was undone or edited elsewhere enters the session now, and not only before the next prompt. For shells
+        that hear of changes of the segmentation."""
+        record = self._records.get(self._key())
+        if record is None or record.session is None or self._queue.isPending(record) or not self._isThere(record):
+            return
+        try:
+            isChanged = record.target.stamp() != record.stamp
+        except MemSegError:  # the next prompt says what is wrong with the segment
+            return
+        if isChanged:
+            self._do("look", None)
 
     # -- what a panel shows ----------------------------------------------------------------------------------------
 
@@ -264,6 +251,7 @@ class Controller:
         state = self._sceneState
         if state.model in {card.name for card in catalog.installed()}:
             self._model = state.model
+        self.device = state.device or self.device
         if state.volumeNode is not None:
             self.setVolume(state.volumeNode)
         segmentationNode, segmentId = state.segmentationNode, state.segmentId
@@ -298,26 +286,21 @@ class Controller:
     def _jobFor(self, action: Action, stamp: tuple) -> SessionJob:
         record = action.record
         isNew = record.session is None and record.restorable
+        isClipped = record.clipped and action.run is None
         text = self._sceneState.sessionText(record.target.key) if isNew else None
         return SessionJob(
             image=self._images.of(record.target.volumeNode),
             session=record.session,
             stored=partial(decodedSession, text) if text is not None else None,
-            edited=record.target.read() if record.stamp != stamp else None,
+            edited=record.target.read() if record.stamp != stamp or isClipped else None,
             act=action.ready(),
             model=self._model,
-            device=self._device,
+            device=self.device,
             journalFolder=self._journalFolder,
+            guard=guardOf(self._sceneState, record.target.volumeNode),
+            step=record.target.step,
+            isClipped=isClipped,
         )
-
-    def _prepareVolume(self, volumeNode: slicer.vtkMRMLVolumeNode) -> None:
-        volumeId = volumeNode.GetID()
-        try:
-            image = self._images.of(volumeNode)
-        except MemSegError as error:
-            self._queue.error = str(error)
-            return
-        prepare(self._worker, image, partial(self._volumeFailed, volumeId), self._model, self._device)
 
     def _volumeFailed(self, volumeId: str, error: Exception) -> None:
         if volumeId == self._volumeId:
@@ -393,6 +376,3 @@ class Controller:
         if self._isInterrupted:
             self._queue.error, self._isInterrupted = SCENE_CLOSED, False
         self._tell()
-
-    def _onSceneImported(self, *_: object) -> None:
-        self.restore()

@@ -91,6 +91,18 @@ class SegmentVoxels:
             return Box.empty(), np.zeros((0, 0, 0), np.uint8)
         return self.alignment.inVolume((self.values == self.label).view(np.uint8), self.extent, self.shape_kji)
 
+    def at(self, box: Box) -> np.ndarray:
+        """uint8 0/1 at a box of the volume's grid; takes as long as the box is large."""
+        found = np.zeros(box.shape_kji, np.uint8)
+        near = _boxThrough(self.alignment.volumeToLattice, box).intersection(self.extent)
+        if not near.is_empty:
+            values = (self.values[near.relative_to(self.extent).slices] == self.label).view(np.uint8)
+            there, seen = self.alignment.inVolume(values, near, self.shape_kji)
+            common = there.intersection(box)
+            if not common.is_empty:
+                found[common.relative_to(box).slices] = seen[common.relative_to(there).slices]
+        return found
+
     def mask(self) -> np.ndarray:
         """(K, J, I) uint8 0/1 in the volume's grid."""
         mask = np.zeros(self.shape_kji, np.uint8)

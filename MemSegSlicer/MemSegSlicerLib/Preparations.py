@@ -6,20 +6,35 @@ import logging
 from collections.abc import Callable
 from functools import partial
 
-from memseg import build
+import slicer
 
-from .Images import Image
+from memseg import build
+from memseg.errors import MemSegError
+
+from .Images import Images
 from .Worker import Worker
 
 log = logging.getLogger(__name__)
 
 
-def prepare(worker: Worker, image: Image, failed: Callable[[Exception], None], model: str, device: str) -> None:
+def prepare(
+    worker: Worker,
+    images: Images,
+    volumeNode: slicer.vtkMRMLVolumeNode,
+    failed: Callable[[Exception], None],
+    model: str,
+    device: str,
+) -> None:
     """Check the image, and load the models in the first pause: torch takes 2 s. A model that cannot be loaded says so
     when it is used.
 
     failed: called on the main thread with what is wrong with the image.
     """
+    try:
+        image = images.of(volumeNode)
+    except MemSegError as error:
+        failed(error)
+        return
     if not image.isKnown:
         worker.submit(image.volume, lambda _: None, failed)
     for load in (partial(build.build, model, device), partial(build.build_slices, None, device)):

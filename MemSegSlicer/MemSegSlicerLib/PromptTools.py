@@ -7,6 +7,7 @@ transforms of markups and of the volume (folded into its grid) both count.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import slicer
@@ -14,21 +15,27 @@ import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
 from memseg.errors import PromptError
-from memseg.geometry import nearest_voxel
+from memseg.geometry import Grid, nearest_voxel
 from memseg.prompts import BoxPrompt, Click, Lasso, MaskPrompt, Prompt, Scribble, Text, check_fits
-from memseg.volume import Volume
 
 _VOXELS_SAMPLED = 250_000  # of a mask, to find its middle
 _LEAST_ALIGNMENT = 0.9  # cosine; up to 25 degrees a slice still counts as one of the image's own
 Point = Sequence[float]
 
 
-def clickFromRas(volume: Volume, pointRas: Point, positive: bool = True) -> Click:
+class Placed(Protocol):
+    """An image or, where its voxels do not matter, only its place: a memseg.Volume is one."""
+
+    @property
+    def grid(self) -> Grid: ...
+
+
+def clickFromRas(volume: Placed, pointRas: Point, positive: bool = True) -> Click:
     return _fitting(volume, Click(tuple(_kji(volume, [pointRas])[0]), positive))
 
 
 def boxFromRas(
-    volume: Volume, cornerARas: Point, cornerBRas: Point, positive: bool = True, flatNormalRas: Point | None = None
+    volume: Placed, cornerARas: Point, cornerBRas: Point, positive: bool = True, flatNormalRas: Point | None = None
 ) -> BoxPrompt:
     """The box of all voxels between two opposite corners, both included.
 
@@ -45,17 +52,17 @@ def boxFromRas(
 
 
 def scribbleFromRas(
-    volume: Volume, pointsRas: Sequence[Point], positive: bool = True, radiusMm: float = 0.0
+    volume: Placed, pointsRas: Sequence[Point], positive: bool = True, radiusMm: float = 0.0
 ) -> Scribble:
     return _fitting(volume, Scribble(_points(volume, pointsRas), positive, radiusMm))
 
 
-def lassoFromRas(volume: Volume, pointsRas: Sequence[Point], positive: bool = True) -> Lasso:
+def lassoFromRas(volume: Placed, pointsRas: Sequence[Point], positive: bool = True) -> Lasso:
     return _fitting(volume, Lasso(_points(volume, pointsRas), positive))
 
 
 def clicksFromFiducials(
-    volume: Volume, fiducialNode: slicer.vtkMRMLMarkupsNode, positive: bool = True
+    volume: Placed, fiducialNode: slicer.vtkMRMLMarkupsNode, positive: bool = True
 ) -> tuple[Click, ...]:
     """One click per defined control point, in their order; none is returned unless all of them lie in the volume."""
     points = [
@@ -66,7 +73,7 @@ def clicksFromFiducials(
     return tuple(clickFromRas(volume, point, positive) for point in points)
 
 
-def boxFromRoi(volume: Volume, roiNode: slicer.vtkMRMLMarkupsROINode, positive: bool = True) -> BoxPrompt:
+def boxFromRoi(volume: Placed, roiNode: slicer.vtkMRMLMarkupsROINode, positive: bool = True) -> BoxPrompt:
     """The smallest box of voxels that holds the ROI, which may be turned against the image; cut at its border."""
     half = np.array(roiNode.GetSize()) / 2
     if not np.all(half > 0):
@@ -75,22 +82,22 @@ def boxFromRoi(volume: Volume, roiNode: slicer.vtkMRMLMarkupsROINode, positive: 
     toWorld = _matrix(roiNode.GetObjectToWorldMatrix())
     corners = _kji(volume, (signs * half) @ toWorld[:3, :3].T + toWorld[:3, 3])
     start, stop = nearest_voxel(corners.min(axis=0)), nearest_voxel(corners.max(axis=0)) + 1
-    box = _fitting(volume, BoxPrompt(tuple(start), tuple(stop), positive)).box.clipped(volume.shape_kji)
+    box = _fitting(volume, BoxPrompt(tuple(start), tuple(stop), positive)).box.clipped(volume.grid.shape_kji)
     return BoxPrompt(box.start_kji, box.stop_kji, positive)
 
 
 def scribbleFromCurve(
-    volume: Volume, curveNode: slicer.vtkMRMLMarkupsCurveNode, positive: bool = True, radiusMm: float = 0.0
+    volume: Placed, curveNode: slicer.vtkMRMLMarkupsCurveNode, positive: bool = True, radiusMm: float = 0.0
 ) -> Scribble:
     return scribbleFromRas(volume, _curvePoints(curveNode), positive, radiusMm)
 
 
-def lassoFromCurve(volume: Volume, curveNode: slicer.vtkMRMLMarkupsCurveNode, positive: bool = True) -> Lasso:
+def lassoFromCurve(volume: Placed, curveNode: slicer.vtkMRMLMarkupsCurveNode, positive: bool = True) -> Lasso:
     """From a closed curve; an open one is closed by a straight line."""
     return lassoFromRas(volume, _curvePoints(curveNode), positive)
 
 
-def rasOfPrompt(volume: Volume, prompt: Prompt) -> tuple[float, float, float]:
+def rasOfPrompt(volume: Placed, prompt: Prompt) -> tuple[float, float, float]:
     """The world point to show when the user asks where a prompt is: a voxel of it, as near its middle as there is."""
     match prompt:
         case Click():
@@ -108,12 +115,12 @@ def rasOfPrompt(volume: Volume, prompt: Prompt) -> tuple[float, float, float]:
     return tuple(float(value) for value in volume.grid.ras_from_kji(middle))
 
 
-def _fitting(volume: Volume, prompt: Prompt) -> Prompt:
+def _fitting(volume: Placed, prompt: Prompt) -> Prompt:
     check_fits(prompt, volume.grid)
     return prompt
 
 
-def _kji(volume: Volume, pointsRas: Sequence[Point] | np.ndarray) -> np.ndarray:
+def _kji(volume: Placed, pointsRas: Sequence[Point] | np.ndarray) -> np.ndarray:
     """(N, 3) continuous voxel coordinates, order k, j, i."""
     points = np.asarray(pointsRas, dtype=np.float64)
     if points.ndim != 2 or points.shape[1] != 3 or not np.isfinite(points).all():
@@ -121,13 +128,13 @@ def _kji(volume: Volume, pointsRas: Sequence[Point] | np.ndarray) -> np.ndarray:
     return volume.grid.kji_from_ras(points)
 
 
-def _points(volume: Volume, pointsRas: Sequence[Point]) -> tuple[tuple[float, float, float], ...]:
+def _points(volume: Placed, pointsRas: Sequence[Point]) -> tuple[tuple[float, float, float], ...]:
     if len(pointsRas) == 0:
         raise PromptError("The stroke holds no points; draw it on the image.")
     return tuple(map(tuple, _kji(volume, pointsRas).tolist()))
 
 
-def _axisAlong(volume: Volume, normalRas: Point) -> int:
+def _axisAlong(volume: Placed, normalRas: Point) -> int:
     """Index into (k, j, i) of the image's axis nearest to a world direction."""
     directions = volume.grid.ijk_to_ras[:3, 2::-1] / np.asarray(volume.grid.spacing_kji_mm)
     normal = np.asarray(normalRas, dtype=np.float64)

@@ -14,6 +14,7 @@ from .Record import Action, Progress, Record
 from .SessionJob import SessionView
 
 SEGMENT_EDITED = "The propagation stopped, as the segment was edited; the edit is kept, and its slices count as agreed."
+SEGMENT_CHANGED = "The propagation stopped, as the segment was changed elsewhere; the slices done so far are kept."
 IMAGE_CHANGED = "The propagation stopped, as the image was changed; look at the slices done so far, then go on."
 GONE = "The propagation stopped, as its image or segment was removed."
 SCENE_CLOSED = "The propagation stopped, as the scene was closed."

@@ -49,7 +49,8 @@ class Record:
 
     stamp: the target's when its voxels were last the session's mask; None: look again. report: see SessionState, until
     the next action. restorable: a session stored in the scene may be tried. storingSeconds: what turning the session
-    into bytes took last. gone: the target was deleted; what its running job finds out is dropped.
+    into bytes took last. clipped: the segment did not take all of the session's last step, and the session does not
+    know yet. gone: the target was deleted; what its running job finds out is dropped.
 
     namedByWords: the name that the segment got from a text prompt, "" where from none. remembered: identities in the
     recall memory of what was remembered of the segment, by title. rememberedPrompts: numbers of those it had then.
@@ -66,6 +67,7 @@ class Record:
     storing: bool = False
     storingSeconds: float = 0.0
     surfaceIsOld: bool = False
+    clipped: bool = False
     gone: bool = False
     namedByWords: str = ""
     remembered: dict[str, str] = field(default_factory=dict)

@@ -21,6 +21,7 @@ from memseg.errors import FileError
 MODULE = "MemSegSlicer"
 _VOLUME_ROLE = "Volume"
 _SEGMENTATION_ROLE = "Segmentation"
+_REGION_ROLE = "Region"
 _SEGMENT_ATTRIBUTE = "MemSegSlicer.SegmentID"
 
 
@@ -73,6 +74,39 @@ class SceneState:
     def model(self, value: str | None) -> None:
         self._madeNode().SetParameter("Model", value or "")
 
+    @property
+    def device(self) -> str | None:
+        return self.parameter("Device")
+
+    @device.setter
+    def device(self, value: str | None) -> None:
+        self.setParameter("Device", value or "")
+
+    @property
+    def regionNode(self) -> slicer.vtkMRMLMarkupsROINode | None:
+        """Outside it nothing changes, where `keepsToRegion`."""
+        return self._reference(_REGION_ROLE, "vtkMRMLMarkupsROINode")
+
+    @regionNode.setter
+    def regionNode(self, node: slicer.vtkMRMLMarkupsROINode | None) -> None:
+        self._madeNode().SetNodeReferenceID(_REGION_ROLE, node.GetID() if node is not None else None)
+
+    @property
+    def keepsToRegion(self) -> bool:
+        return self.parameter("KeepsToRegion") == "true"
+
+    @keepsToRegion.setter
+    def keepsToRegion(self, value: bool) -> None:
+        self.setParameter("KeepsToRegion", "true" if value else "")
+
+    def parameter(self, name: str) -> str | None:
+        """None where it has no value, or an empty one."""
+        return self._text(name)
+
+    def setParameter(self, name: str, value: str) -> None:
+        if (self.parameter(name) or "") != value:
+            self._madeNode().SetParameter(name, value)
+
     # -- sessions --------------------------------------------------------------------------------------------------
 
     def storedKeys(self) -> tuple[SegmentKey, ...]:
@@ -85,6 +119,16 @@ class SceneState:
         node = self._sessionNode(key) or self._newSessionNode(key)
         node.SetForceCreateStorageNode(slicer.vtkMRMLTextNode.CreateStorageNodeNever)
         node.SetText(base64.b64encode(data).decode("ascii"))
+
+    def holds(self, key: SegmentKey) -> bool:
+        """Whether the volume and the segment are in the scene."""
+        segmentationNode = self._scene.GetNodeByID(key.segmentationId)
+        return (
+            self._scene.GetNodeByID(key.volumeId) is not None
+            and segmentationNode is not None
+            and segmentationNode.IsA("vtkMRMLSegmentationNode")
+            and segmentationNode.GetSegmentation().GetSegment(key.segmentId) is not None
+        )
 
     def sessionText(self, key: SegmentKey) -> str | None:
         """What `decodedSession` turns into the session's bytes; None where there is no session for this key."""

@@ -12,15 +12,17 @@ import numpy as np
 import memseg
 from memseg.errors import MemSegError
 from memseg.geometry import AXES, Box
+from memseg.guard import Guard
+from memseg.history import Step
 from memseg.journal import Journal
 from memseg.memory.slices import SliceEntry
-from memseg.prompts import MaskPrompt
 from memseg.propagation import SliceMark
 from memseg.segmenters.base import Numbered
 from memseg.session import Session
 from memseg.slice_review import Suggestion
 from memseg.volume import MaskChange, Volume
 
+from .Edits import catchUp, stepsDone
 from .Images import Image
 from .Lattice import SegmentVoxels
 from .Understanding import Understanding
@@ -36,7 +38,7 @@ class SessionView:
     marks, slices: see memseg.session.Session; marks by axis and index. voxels: size of the mask. filled: by axis, the
     indices of the slices that hold a part of it. suggestion: the slice whose correction would help most; None during a
     propagation, and where none is marked. understood: what was made of the words, where those were the last that was
-    done.
+    done. last: the step that would be undone.
     """
 
     model: str
@@ -54,6 +56,7 @@ class SessionView:
     sliceCapacity: int = 0
     suggestion: Suggestion | None = None
     understood: Understanding | None = None
+    last: Step | None = None
 
     @property
     def memoryCount(self) -> int:
@@ -83,18 +86,21 @@ class SessionView:
             sliceCapacity=session.slices.capacity,
             suggestion=session.suggest_slice() if marks and not session.is_propagating else None,
             understood=Understanding.of(session),
+            last=session.history.done[-1] if session.can_undo else None,
         )
 
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What became of an action. wasEdited: the segment held another mask, which entered the session first. error: why
-    it failed, if it did; the session may have been made all the same."""
+    """What became of an action. wasEdited: the segment held another mask, which entered the session first. steps: how
+    many the session had done before the action, and after it. error: why it failed, if it did; the session may have
+    been made all the same."""
 
     session: Session | None
     view: SessionView | None
     change: MaskChange | None = None
     wasEdited: bool = False
+    steps: tuple[int, int] = (0, 0)
     error: MemSegError | None = None
 
 
@@ -103,8 +109,9 @@ class SessionJob:
     """One user action on one session.
 
     session: the one there is, or None. stored: a session saved with the scene, to be used where there is none. edited:
-    the segment's voxels where they may differ from the session's mask, None where they cannot. act: what the user asked
-    for, None to only bring the session up to date.
+    the segment's voxels where they may differ from the session's mask, None where they cannot. step, isClipped: how
+    they came to be, see Edits.catchUp. act: what the user asked for, None to only bring the session up to date. guard:
+    outside it the act changes no voxel.
     """
 
     image: Image
@@ -115,18 +122,25 @@ class SessionJob:
     model: str | None
     device: str
     journalFolder: Path | None = None
+    guard: Guard | None = None
+    step: int | None = None
+    isClipped: bool = False
 
     def __call__(self) -> Outcome:
-        session, change, wasEdited, failure = self.session, None, False, None
+        session, change, wasEdited, before, failure = self.session, None, False, None, None
         try:
             session = self._sessionOn(self.image.volume())
+            session.keep_within(self.guard)
             if self.edited is not None:
-                wasEdited = takeEdit(session, *self.edited.crop())
+                wasEdited = catchUp(session, *self.edited.crop(), self.step, self.isClipped)
+            before = stepsDone(session)
             change = self.act(session) if self.act is not None else None
         except MemSegError as error:
             failure = error
         view = SessionView.of(session) if session is not None else None
-        return Outcome(session, view, change, wasEdited, failure)
+        after = stepsDone(session) if session is not None else 0
+        steps = (after if before is None else before, after)
+        return Outcome(session, view, change, wasEdited, steps, failure)
 
     def _sessionOn(self, volume: Volume) -> Session:
         if self.session is not None and self.session.volume is volume:
@@ -146,21 +160,6 @@ class SessionJob:
         if known is not None and known.volume.shape_kji == volume.shape_kji:
             session.restore(known.history, known.extent, known.mask_kji[known.extent.slices].copy())
         return session
-
-
-def takeEdit(session: Session, box: Box, values: np.ndarray) -> bool:
-    """Let a mask that was edited elsewhere enter the session as a prompt, which can be undone; returns whether it
-    differs from what the session holds.
-
-    values: uint8 0/1 at the box; outside it the mask is empty.
-    """
-    tight = Box.of_mask(values)
-    inside = tight.shifted(box.start_kji)
-    same = np.array_equal(values[tight.slices], session.mask_kji[inside.slices])
-    if same and np.count_nonzero(session.mask_kji[session.extent.slices]) == np.count_nonzero(values):
-        return False
-    session.add(MaskPrompt(session.volume.shape_kji, inside, values[tight.slices]))
-    return True
 
 
 def _filled(crop: np.ndarray, extent: Box) -> dict[str, frozenset[int]]:

@@ -56,9 +56,18 @@ class Target:
         """Raises GeometryError where segmentation and volume do not fit."""
         return SceneBridge.readSegment(self.segmentationNode, self.key.segmentId, self.volumeNode)
 
+    @property
+    def step(self) -> int | None:
+        """How many steps of its session had been done when the segment was written, where that is noted on it."""
+        return SceneBridge.notedStep(self.segment)
+
     def was(self, change: MaskChange) -> bool:
         """Whether the segment is still, in the change's box, what it was before the change. Raises as `read`."""
-        return bool(np.array_equal(self.read().mask()[change.box.slices], change.before))
+        return bool(np.array_equal(self.read().at(change.box), change.before))
+
+    def became(self, change: MaskChange) -> bool:
+        """Whether the segment is, in the change's box, what it is to be after the change. Raises as `read`."""
+        return bool(np.array_equal(self.read().at(change.box), change.after))
 
     def write(self, change: MaskChange) -> None:
         """Raises GeometryError where segmentation and volume do not fit."""

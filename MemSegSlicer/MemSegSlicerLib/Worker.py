@@ -96,8 +96,17 @@ class Worker:
         if thread is not None and thread is not threading.current_thread():
             thread.join()
 
+    def revive(self) -> bool:
+        """Start the thread again where it ended by itself; whether it had. Jobs that waited are done then."""
+        with self._changed:
+            if self._closed or self._thread is None or self._thread.is_alive():
+                return False
+            self._running = False
+            self._start()
+            return True
+
     def _start(self) -> None:
-        if self._thread is None:
+        if self._thread is None or not self._thread.is_alive():
             self._thread = threading.Thread(target=self._work, name="MemSegWorker", daemon=True)
             self._thread.start()
         self._changed.notify_all()
@@ -152,7 +161,7 @@ class Worker:
 def _outcome(task: _Task) -> Callable[[], None]:
     try:
         result = task.job()
-    except Exception as error:  # whatever a job raises belongs to the one who submitted it
+    except BaseException as error:  # whatever a job raises belongs to the one who submitted it, and ends no thread
         return partial(task.failed, error)
     return partial(task.done, result)
 
@@ -180,6 +189,11 @@ class MainQueue:
             callback()
             count += 1
 
+    def wait(self, seconds: float) -> None:
+        """Let other threads run until something is due, but no longer than so many seconds."""
+        with self._posted:
+            self._posted.wait_for(lambda: bool(self._due), timeout=seconds)
+
     def waitUntilIdle(self, worker: Worker, timeout: float = 60.0) -> bool:
         """Process results until the worker has nothing more to do; False where that took longer than `timeout` s."""
         end = time.monotonic() + timeout
@@ -187,6 +201,5 @@ class MainQueue:
             wasBusy = worker.busy
             if self.process() == 0 and not wasBusy:
                 return True
-            with self._posted:
-                self._posted.wait_for(lambda: bool(self._due), timeout=0.005)
+            self.wait(0.005)
         return False

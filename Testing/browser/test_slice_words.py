@@ -9,11 +9,11 @@ from fakes import turned_grid
 from memseg.geometry import Grid
 from memseg.memory.slices import SliceEntry, SliceFeatures
 from memseg.propagation import SliceMark
-from MemSegBrowser import slice_places
-from MemSegBrowser.page_state import AxisRow, Bar, SliceRow
-from MemSegBrowser.propagating import progress_words, slice_rows, start_words
-from MemSegBrowser.strip import bars
+from MemSegSlicerLib import SlicePlaces
 from MemSegSlicerLib.Record import Progress, SessionState
+from MemSegSlicerLib.SlicePlaces import AxisRow
+from MemSegSlicerLib.SliceRows import SliceRow, progressWords, sliceRows, startWords
+from MemSegSlicerLib.Strip import Bar, bars
 
 AGREED = SliceMark(1.0, agreed=True)
 
@@ -55,7 +55,7 @@ class TestStrip:
 
 class TestPlaces:
     def test_axes_are_named_after_the_planes_of_their_slices(self) -> None:
-        assert slice_places.axis_rows(Grid.from_spacing((4, 5, 6), (2.0, 1.0, 1.0))) == [
+        assert SlicePlaces.axisRows(Grid.from_spacing((4, 5, 6), (2.0, 1.0, 1.0))) == [
             AxisRow("k", "Axial", 4, "I", "S"),
             AxisRow("j", "Coronal", 5, "P", "A"),
             AxisRow("i", "Sagittal", 6, "L", "R"),
@@ -63,33 +63,33 @@ class TestPlaces:
 
     def test_sagittal_slices_are_sagittal_though_they_lie_along_k(self) -> None:
         matrix = np.array([[0.0, 0, -2, 0], [1, 0, 0, 0], [0, -1, 0, 0], [0, 0, 0, 1]])  # i to A, j to I, k to L
-        assert slice_places.axis_rows(Grid((4, 5, 6), matrix)) == [
+        assert SlicePlaces.axisRows(Grid((4, 5, 6), matrix)) == [
             AxisRow("k", "Sagittal", 4, "R", "L"),
             AxisRow("j", "Axial", 5, "S", "I"),
             AxisRow("i", "Coronal", 6, "P", "A"),
         ]
 
     def test_in_an_oblique_image_every_name_is_given_once(self) -> None:
-        assert {row.title for row in slice_places.axis_rows(turned_grid())} == {"Axial", "Coronal", "Sagittal"}
+        assert {row.title for row in SlicePlaces.axisRows(turned_grid())} == {"Axial", "Coronal", "Sagittal"}
 
     def test_a_view_shows_slices_of_the_axis_across_it(self) -> None:
         grid = turned_grid()
         for axis in ("k", "j", "i"):
-            assert slice_places.axis_across(grid, -3 * slice_places.step_ras(grid, axis)) == axis
+            assert SlicePlaces.axisAcross(grid, -3 * SlicePlaces.stepRas(grid, axis)) == axis
 
     @pytest.mark.parametrize(("axis", "index"), [("k", 0), ("k", 19), ("j", 7), ("i", 27)])
     def test_a_plane_through_a_slices_middle_shows_that_slice(self, axis: str, index: int) -> None:
         grid = turned_grid()
-        place, step = slice_places.place_ras(grid, axis, index), slice_places.step_ras(grid, axis)
-        assert slice_places.index_at(grid, axis, place, step) == index
+        place, step = SlicePlaces.placeRas(grid, axis, index), SlicePlaces.stepRas(grid, axis)
+        assert SlicePlaces.indexAt(grid, axis, place, step) == index
         aside = place + 30 * np.cross(step, (1.0, 2.0, 3.0))  # in the plane, elsewhere
-        assert slice_places.index_at(grid, axis, aside, -step) == index
+        assert SlicePlaces.indexAt(grid, axis, aside, -step) == index
 
     def test_a_plane_beyond_the_image_counts_as_its_last_slice(self) -> None:
         grid = Grid.from_spacing((4, 5, 6), (2.0, 1.0, 1.0))
-        assert slice_places.index_at(grid, "k", np.array([0, 0, 3.1]), np.array([0, 0, 1.0])) == 2
-        assert slice_places.index_at(grid, "k", np.array([0, 0, 99.0]), np.array([0, 0, 1.0])) == 3
-        assert slice_places.index_at(grid, "k", np.array([0, 0, -9.0]), np.array([0, 0, 1.0])) == 0
+        assert SlicePlaces.indexAt(grid, "k", np.array([0, 0, 3.1]), np.array([0, 0, 1.0])) == 2
+        assert SlicePlaces.indexAt(grid, "k", np.array([0, 0, 99.0]), np.array([0, 0, 1.0])) == 3
+        assert SlicePlaces.indexAt(grid, "k", np.array([0, 0, -9.0]), np.array([0, 0, 1.0])) == 0
 
 
 class TestSentences:
@@ -99,7 +99,7 @@ class TestSentences:
             entry("k", 9, prominence=2.0, agreed=True),
             entry("k", 7, pinned=True),
         )
-        rows = slice_rows(SessionState("nano", slices=entries), {"k": "Axial", "j": "Coronal"})
+        rows = sliceRows(SessionState("nano", slices=entries), {"k": "Axial", "j": "Coronal"})
         assert rows == [
             SliceRow("k7", "k", 7, "Axial 7", 100, "1", False, True),
             SliceRow("k9", "k", 9, "Axial 9", 100, "2", True, False),
@@ -119,12 +119,12 @@ class TestSentences:
     )
     def test_where_a_propagation_would_start_is_said(self, marks: dict, reference: int | None, words: str) -> None:
         state = SessionState("nano", marks=marks, filled={"k": frozenset({2, 4, 9})})
-        assert start_words(state, "k", reference) == words
+        assert startWords(state, "k", reference) == words
 
     def test_without_a_mask_the_user_is_told_to_make_one(self) -> None:
-        assert start_words(SessionState("nano"), "k", None) == "Draw or click the object first"
+        assert startWords(SessionState("nano"), "k", None) == "Draw or click the object first"
 
     def test_progress_is_the_slice_and_the_count(self) -> None:
-        assert progress_words(SessionState("nano")) == ""
-        assert progress_words(SessionState("nano", progress=Progress("k", 0, None))) == "Starting"
-        assert progress_words(SessionState("nano", progress=Progress("k", 3, 12))) == "Slice 12 · 3 done"
+        assert progressWords(SessionState("nano")) == ""
+        assert progressWords(SessionState("nano", progress=Progress("k", 0, None))) == "Starting"
+        assert progressWords(SessionState("nano", progress=Progress("k", 3, 12))) == "Slice 12 · 3 done"

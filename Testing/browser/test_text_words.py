@@ -14,11 +14,11 @@ from memseg.geometry import Box, Grid
 from memseg.memory.recall import RecallEntry, RecallMemory
 from memseg.text.recalling import remember
 from memseg.volume import Volume
-from MemSegBrowser.page_state import AlternativeRow
-from MemSegBrowser.recalling import matching, row_of, told_once
-from MemSegBrowser.sizes import extent_words, ml_words
-from MemSegBrowser.texting import alternative_rows, completions, instead_words
+from MemSegBrowser.recalling import row_of
 from MemSegBrowser.thumbnails import address_of
+from MemSegSlicerLib.RecallRows import matching, toldOnce
+from MemSegSlicerLib.Sizes import extentWords, mlWords
+from MemSegSlicerLib.TextRows import AlternativeRow, alternativeRows, completions, insteadWords
 from MemSegSlicerLib.Understanding import Alternative, Understanding
 
 SHAPE = (30, 30, 30)
@@ -57,7 +57,7 @@ class TestOffers:
 class TestAlternatives:
     def test_those_with_the_same_title_are_told_apart_by_their_size(self) -> None:
         several = tuple(Alternative("bright region", 0.456, size_ml=size) for size in (18.93, 4.0, 4.0))
-        assert alternative_rows(Understanding("bright", "Bright.", several)) == [
+        assert alternativeRows(Understanding("bright", "Bright.", several)) == [
             AlternativeRow(0, "18.9 ml", 46),
             AlternativeRow(1, "4 ml", 46),
             AlternativeRow(2, "4 ml (2)", 46),
@@ -65,18 +65,18 @@ class TestAlternatives:
 
     def test_a_title_that_stands_alone_needs_no_size(self) -> None:
         several = (Alternative("liver", 0.9), *(Alternative("region", 0.4, size_ml=size) for size in (1500.0, 0.5)))
-        titles = [row.title for row in alternative_rows(Understanding("liver", "Liver.", several))]
+        titles = [row.title for row in alternativeRows(Understanding("liver", "Liver.", several))]
         assert titles == ["liver", "region, 1,500 ml", "region, 0.5 ml"]
 
     def test_an_alternative_that_was_chosen_instead_is_spoken_of(self) -> None:
         several = (Alternative("kidney", 0.9), Alternative("spleen", 0.4, "It is bright.", size_ml=151.2))
-        assert instead_words(Understanding("kidney", "Kidney.", several)) == ""
-        said = instead_words(Understanding("kidney", "Kidney.", several, chosen=1))
+        assert insteadWords(Understanding("kidney", "Kidney.", several)) == ""
+        said = insteadWords(Understanding("kidney", "Kidney.", several, chosen=1))
         assert said == "Chosen instead: spleen, 151 ml. It is bright."
 
     def test_the_chosen_one_is_shown_though_there_are_many(self) -> None:
         many = tuple(Alternative(f"{number}", 0.5) for number in range(20))
-        shown = [row.number for row in alternative_rows(Understanding("all", "All.", many, chosen=17))]
+        shown = [row.number for row in alternativeRows(Understanding("all", "All.", many, chosen=17))]
         assert shown == [0, 1, 2, 3, 4, 5, 17]
 
     def test_the_confidence_is_that_of_the_chosen_one(self) -> None:
@@ -94,9 +94,9 @@ class TestRecallRows:
         assert matching(memory, "liver") == []
 
     def test_what_is_said_several_times_is_told_once_and_of_many_only_the_first(self) -> None:
-        assert told_once(["one", "two", "one"]) == ["one (2 times)", "two"]
-        assert told_once(list("abcde")) == ["a", "b", "And 3 more."]
-        assert told_once(list("abc")) == ["a", "b", "c"]
+        assert toldOnce(["one", "two", "one"]) == ["one (2 times)", "two"]
+        assert toldOnce(list("abcde")) == ["a", "b", "And 3 more."]
+        assert toldOnce(list("abc")) == ["a", "b", "c"]
 
     def test_a_row_tells_name_size_date_and_where_it_comes_from(self) -> None:
         row = row_of(entry("left kidney", modality="CT", note="Contrast", licence="CC0"), own=True)
@@ -124,12 +124,12 @@ class TestRecallRows:
     [(1523.4, "1,523 ml"), (152.04, "152 ml"), (99.96, "100 ml"), (18.93, "18.9 ml"), (0.012, "0.012 ml")],
 )
 def test_a_size_in_millilitres_is_never_a_power_of_ten(size_ml: float, words: str) -> None:
-    assert ml_words(size_ml) == words
+    assert mlWords(size_ml) == words
 
 
 def test_a_size_that_is_next_to_nothing_is_said_to_be_small() -> None:
-    assert ml_words(0.0001) == "under 0.01 ml"
+    assert mlWords(0.0001) == "under 0.01 ml"
 
 
 def test_extents_stand_longest_first() -> None:
-    assert extent_words((59.0, 112.0, 64.4)) == "11.2 × 6.4 × 5.9 cm"
+    assert extentWords((59.0, 112.0, 64.4)) == "11.2 × 6.4 × 5.9 cm"

@@ -14,12 +14,13 @@ from memseg.prompts import BoxPrompt, Click, Lasso, MaskPrompt, Text
 from memseg.segmenters.base import Numbered
 from memseg.volume import Volume
 from MemSegBrowser import windowing
-from MemSegBrowser.outline import rectangle
-from MemSegBrowser.prompting import prompt_rows, prompt_title, size_words
 from MemSegBrowser.server import free_port, is_loopback
-from MemSegBrowser.views import direction_letters, slice_labels
+from MemSegBrowser.views import slice_labels
 from MemSegBrowser.workspace import fractions, hexadecimal
+from MemSegSlicerLib.Outline import rectangle
+from MemSegSlicerLib.PromptRows import promptRows, promptTitle, sizeWords
 from MemSegSlicerLib.Record import SessionState
+from MemSegSlicerLib.SlicePlaces import directionLetters
 
 AXIAL = np.array([[-1.0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
 
@@ -36,13 +37,13 @@ def test_an_axial_view_has_the_patient_s_right_on_its_left() -> None:
 
 
 def test_an_oblique_direction_gets_two_letters_the_nearer_one_first() -> None:
-    assert direction_letters(np.array([0.8, -0.6, 0.0])) == "RP"
-    assert direction_letters(np.array([0.99, -0.1, 0.0])) == "R"
+    assert directionLetters(np.array([0.8, -0.6, 0.0])) == "RP"
+    assert directionLetters(np.array([0.99, -0.1, 0.0])) == "R"
 
 
 def test_a_size_is_said_in_voxels_and_millilitres() -> None:
     volume = volume_of(np.arange(8).reshape(2, 2, 2), (5.0, 2.0, 2.0))
-    assert size_words(1500, volume) == "1,500 voxels · 30.0 ml"
+    assert sizeWords(1500, volume.grid) == "1,500 voxels · 30.0 ml"
 
 
 @pytest.mark.parametrize(
@@ -63,13 +64,13 @@ def test_a_size_is_said_in_voxels_and_millilitres() -> None:
     ],
 )
 def test_prompts_have_titles(prompt: object, title: str) -> None:
-    assert prompt_title(prompt) == title
+    assert promptTitle(prompt) == title
 
 
 def test_the_newest_prompt_stands_first_and_each_says_how_much_the_mask_leaned_on_it() -> None:
     given = (Click((1, 2, 3)), MaskPrompt.from_mask(np.zeros((2, 2, 2))), Click((4, 5, 6)), Click((7, 8, 9)))
     numbered = tuple(Numbered(number, prompt) for number, prompt in zip((1, 2, 4, 5), given))
-    rows = prompt_rows(SessionState("nano", numbered, leaned=((1, 0.2), (4, 0.8))))
+    rows = promptRows(SessionState("nano", numbered, leaned=((1, 0.2), (4, 0.8))))
     assert [(row.number, row.index) for row in rows] == [(5, 3), (4, 2), (2, 1), (1, 0)]
     assert [(row.leaned, row.bar) for row in rows] == [("", 0), ("80 %", 1), ("", 0), ("20 %", 0.25)]
 
@@ -78,16 +79,16 @@ def test_a_mask_prompt_tells_by_its_kind_what_made_it() -> None:
     mask = MaskPrompt.from_mask(np.zeros((2, 2, 2)))
     origins = ("", "left kidney", "propagated along k from slice 7", "made consistent along k")
     given = [replace(mask, origin=origin) for origin in origins]
-    rows = prompt_rows(SessionState("nano", tuple(Numbered(number, each) for number, each in enumerate(given, 1))))
+    rows = promptRows(SessionState("nano", tuple(Numbered(number, each) for number, each in enumerate(given, 1))))
     assert [row.kind for row in rows] == ["slices", "slices", "text", "mask"]
 
 
 def test_a_mask_that_leaned_on_no_memory_is_told_so_and_an_unknown_share_is_not_told() -> None:
     numbered = (Numbered(1, Click((1, 2, 3))),)
-    assert [(row.leaned, row.bar) for row in prompt_rows(SessionState("nano", numbered, leaned=((1, 0.0),)))] == [
+    assert [(row.leaned, row.bar) for row in promptRows(SessionState("nano", numbered, leaned=((1, 0.0),)))] == [
         ("0 %", 0)
     ]
-    assert [row.leaned for row in prompt_rows(SessionState("geodesic", numbered))] == [""]
+    assert [row.leaned for row in promptRows(SessionState("geodesic", numbered))] == [""]
 
 
 def test_ct_opens_in_the_soft_tissue_window_and_everything_else_in_its_own() -> None:

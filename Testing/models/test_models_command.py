@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from fakes import ellipsoid
 from small_sam import small_config, small_sam
 from typer.testing import CliRunner
 
-from memseg import catalog, registry
+from memseg import catalog, models_command, registry
 from memseg.build import _built, build
 from memseg.errors import ModelError
 from memseg.geometry import Grid
@@ -52,13 +54,32 @@ def test_the_list_says_what_is_here_and_how_to_get_what_is_not():
         assert card.name in printed
     assert "nano (default)" in printed and "needs sam_med3d_turbo.pth" in printed
     assert (
-        "FastSAM3D: download FastSAM3D.pth (638 MB, Apache-2.0) from https://huggingface.co/techlove/FastSAM3D, "
-        "then run: memseg models add fastsam3d FILE. " + catalog.card("fastsam3d").hardware
+        "FastSAM3D: memseg models get fastsam3d downloads them; where there is no network, download FastSAM3D.pth "
+        "(638 MB, Apache-2.0) from https://huggingface.co/techlove/FastSAM3D, then run: "
+        "memseg models add fastsam3d FILE. " + catalog.card("fastsam3d").hardware
     ) in printed
+    assert run("list") == printed
+
+
+def test_a_model_is_shown_with_its_source_licence_files_and_what_it_takes_to_run_it(small_file):
+    printed = " ".join(run("show", "sam-med3d").split())
+    for words in (
+        "arXiv 2310.15161",
+        "Apache-2.0",
+        "https://huggingface.co/blueyo0/SAM-Med3D",
+        "two CPU cores",
+        "needs sam_med3d_turbo.pth",
+        "sam_med3d_turbo.pth: 402 MB, SHA-256 899a46d04d3b70f723282ceb489149373558bf0aaba389a346f5ab57da5cdd3c.",
+        "sam_med3d_turbo_bbox_init.pth: 402 MB, SHA-256 not known.",
+    ):
+        assert words in printed
+    run("add", "sam-med3d", small_file)
+    printed = run("show", "sam-med3d")
+    assert registry.registered()["sam-med3d"].sha256 in printed and str(small_file) in printed.replace("\n", "")
 
 
 def test_a_file_that_was_added_is_checked_listed_built_and_answers(small_file):
-    printed = run("add", "sam-med3d", small_file, answer="y\n")
+    printed = run("add", "sam-med3d", small_file)
     assert "Apache-2.0" in printed and "choose it with: --model sam-med3d" in printed
     assert registry.registered()["sam-med3d"].sha256 in printed
     assert "download sam_med3d_turbo.pth" not in run()
@@ -69,17 +90,47 @@ def test_a_file_that_was_added_is_checked_listed_built_and_answers(small_file):
     assert isinstance(build("sam-med3d", "cpu"), SamMed3DSegmenter)
 
 
-@pytest.mark.parametrize("answer", ["n\n", "\n"])
-def test_nothing_is_added_unless_the_licence_is_accepted(small_file, answer):
-    with pytest.raises(ModelError, match="not accepted, so nothing was added"):
+@pytest.fixture
+def for_research(monkeypatch):
+    """SAM-Med3D as if its weights were for research only."""
+    cards = tuple(
+        replace(card, licence="CC-BY-NC-SA-4.0") if card.name == "sam-med3d" else card for card in catalog.cards()
+    )
+    monkeypatch.setattr(catalog, "_CARDS", cards)
+
+
+@pytest.mark.parametrize("answer", ["n\n", "\n", ""])
+def test_a_licence_for_research_only_is_asked_about_and_nothing_is_added_without_a_yes(
+    small_file, for_research, monkeypatch, answer
+):
+    monkeypatch.setattr(models_command, "_somebody_is_there", lambda: True)
+    with pytest.raises(ModelError, match="not accepted, so nothing was done"):
         run("add", "sam-med3d", small_file, answer=answer)
     assert registry.registered() == {}
+    printed = run("add", "sam-med3d", small_file, answer="yes\n")
+    assert "published under CC-BY-NC-SA-4.0 at https://huggingface.co/blueyo0/SAM-Med3D" in printed
+    assert registry.registered()["sam-med3d"].licence == "CC-BY-NC-SA-4.0"
 
 
-def test_the_licence_can_be_accepted_beforehand(small_file):
-    run("add", "sam-med3d", small_file, "--accept-licence")
-    entry = registry.registered()["sam-med3d"]
-    assert entry.licence == "Apache-2.0" and entry.path == str(small_file)
+def test_where_nobody_can_be_asked_such_a_licence_has_to_be_accepted_beforehand(small_file, for_research):
+    with pytest.raises(ModelError, match="nobody here to ask; read it, then run the command again with --yes"):
+        run("add", "sam-med3d", small_file, answer="yes\n")
+    assert registry.registered() == {}
+    run("add", "sam-med3d", small_file, "--yes")
+    assert registry.registered()["sam-med3d"].path == str(small_file)
+
+
+def test_a_free_licence_is_told_and_nothing_asked(small_file):
+    printed = run("add", "sam-med3d", small_file)
+    assert "published under Apache-2.0" in printed and "accept" not in printed
+    assert registry.registered()["sam-med3d"].licence == "Apache-2.0"
+
+
+def test_what_was_added_is_in_the_list_of_models_with_its_licence(small_file):
+    assert "sam-med3d" not in [card.name for card in catalog.installed()]
+    run("add", "sam-med3d", small_file)
+    (card,) = [card for card in catalog.installed() if card.name == "sam-med3d"]
+    assert card.licence == "Apache-2.0" and card.title == "SAM-Med3D"
 
 
 def test_a_file_that_is_not_the_models_is_not_added(tmp_path):

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from memseg.networks.sam_encoder import EncoderConfig, GridAttention, ImageEncoder, attended
 from memseg.networks.sam_med3d import SamConfig, SamMed3D, count_parameters, nothing_before
-from memseg.networks.sam_prompts import HIGH_CORNER, LOW_CORNER, NEGATIVE, POSITIVE, FourierPositions
+from memseg.networks.sam_prompts import HIGH_CORNER, LOW_CORNER, NEGATIVE, POSITIVE, PromptEncoder
 
 POINTS = torch.tensor([[[64.0, 40.0, 90.0], [10.0, 100.0, 33.0]]])
 KINDS = torch.tensor([[POSITIVE, NEGATIVE]])
@@ -144,11 +144,12 @@ def test_the_published_size_is_the_default():
 
 
 def test_the_sines_come_twice_and_the_cells_are_encoded_with_their_first_two_axes_swapped():
-    positions = filled(FourierPositions(WIDTH))
-    encoded = positions(torch.tensor([0.125, 0.375, 0.875]))  # the centre of cell (0, 1, 3) of 4
+    prompts = filled(PromptEncoder(WIDTH, EDGE, grid=4, boxes=False))
+    encoded = prompts.pe_layer(torch.tensor([0.125, 0.375, 0.875]))  # the centre of cell (0, 1, 3) of 4
     assert torch.equal(encoded[:8], encoded[16:])
-    assert torch.allclose(positions.dense(4)[0, :, 1, 0, 3], encoded, atol=1e-6)
-    assert not torch.allclose(positions.dense(4)[0, :, 0, 1, 3], encoded, atol=0.1)
+    assert torch.allclose(prompts.positions()[0, :, 1, 0, 3], encoded, atol=1e-6)
+    assert not torch.allclose(prompts.positions()[0, :, 0, 1, 3], encoded, atol=0.1)
+    assert torch.allclose(prompts.places()[0, :, 0, 1, 3], encoded, atol=1e-6)
 
 
 def test_points_lie_at_the_centres_of_samples_and_take_the_embedding_of_their_kind():

@@ -39,7 +39,7 @@ def weight(name: str, shape: tuple[int, ...]) -> Tensor:
         values = values * np.float32(0.5) if shape[0] == 1 else values / np.float32(np.sqrt(values.size / shape[0]))
     else:
         values = values * np.float32(0.1) + np.float32(name.endswith(".weight"))
-    return torch.from_numpy(values.astype(np.float32))
+    return torch.from_numpy(np.asarray(values, np.float32))
 
 
 def filled(network: nn.Module) -> nn.Module:

@@ -8,6 +8,7 @@ from published import filled
 from torch import Tensor
 
 from memseg.networks.fastsam3d import StudentConfig
+from memseg.networks.mais import Mais, MaisConfig, MemoryConfig
 from memseg.networks.sam_decoder import DecoderConfig
 from memseg.networks.sam_encoder import EncoderConfig
 from memseg.networks.sam_med3d import SamAnswer, SamConfig, SamMed3D
@@ -22,8 +23,9 @@ def small_encoder(**changes) -> EncoderConfig:
     return EncoderConfig(**{**sizes, "out": WIDTH, **changes})
 
 
-def small_config(boxes: bool = False, **changes) -> SamConfig:
-    return SamConfig(small_encoder(**changes), DecoderConfig(heads=2, mlp=32, quality_width=8), boxes)
+def small_config(boxes: bool = False, swapped: bool = True, **changes) -> SamConfig:
+    decoder = DecoderConfig(heads=2, mlp=32, quality_width=8)
+    return SamConfig(small_encoder(**changes), decoder, boxes, swapped=swapped)
 
 
 def small_student(**changes) -> StudentConfig:
@@ -34,6 +36,11 @@ def small_student(**changes) -> StudentConfig:
 def small_sam(boxes: bool = False, **changes) -> SamMed3D:
     """With random weights, so that every part matters."""
     return filled(SamMed3D(small_config(boxes, **changes)))
+
+
+def small_mais(variant: str = "both", boxes: bool = False, **changes) -> Mais:
+    """The same SAM-Med3D with a memory, which has random weights too."""
+    return filled(Mais(MaisConfig(small_config(boxes, **changes), MemoryConfig(variant, heads=2))))
 
 
 class ThresholdSam(SamMed3D):

@@ -1,6 +1,7 @@
 """Words find what they mean on small bodies, on straight, mirrored, anisotropic and oblique grids alike."""
 
 import gc
+from dataclasses import replace
 from weakref import ref
 
 import numpy as np
@@ -301,12 +302,48 @@ def test_a_tumour_of_a_limb_is_its_thickest_soft_tissue():
     assert overlap(on(volume, "mass larger than 4 cm"), ball) > 0.6
 
 
+def remembered(part: str, name: str, **changed) -> RecallMemory:
+    """A part of the chest under a name."""
+    entry = remember(CHEST, *_crop(chest_parts(STRAIGHT)[part]), name)
+    return RecallMemory((replace(entry, **changed),))
+
+
 def test_what_was_remembered_from_another_part_of_the_body_is_not_made_up_here():
-    box, values = _crop(chest_parts(STRAIGHT)["spine"])
-    recall = RecallMemory((remember(CHEST, box, values, "spine"),))
+    recall = remembered("spine", "spine")
     assert grounded("spine", chest(STRAIGHT), recall=recall).found[0].link == "recall"
     with pytest.raises(PromptError, match="The spine was not found"):
         grounded("spine", limb(20)[0], recall=recall)
+
+
+def test_what_was_remembered_is_not_made_up_where_it_is_missing():
+    """The same body without lungs: what the name stands for is one of them."""
+    recall, grid = remembered("left lung", "liver"), STRAIGHT
+    found = grounded("liver", chest(grid), recall=recall).found[0]
+    assert found.link == "recall" and found.confidence > 0.9
+    solid = Volume(np.where(chest_parts(grid)["body"], 45, -1000).astype(np.int16), grid)
+    with pytest.raises(PromptError, match="The liver was not found"):
+        grounded("liver", solid, recall=recall)
+
+
+def test_in_a_scan_too_unlike_nothing_is_looked_for(monkeypatch):
+    recall = remembered("left lung", "liver")
+    far = replace(recall.entries[0], embedding=recall.entries[0].embedding + np.float16(0.5))
+
+    def looked(*_: object) -> None:
+        raise AssertionError("It was looked for.")
+
+    monkeypatch.setattr("memseg.text.sources.recall", looked)
+    with pytest.raises(AssertionError):
+        grounded("liver", chest(STRAIGHT), recall=recall)
+    with pytest.raises(PromptError, match="The liver was not found"):
+        grounded("liver", chest(STRAIGHT), recall=RecallMemory((far,)))
+
+
+def test_where_a_lesion_was_in_another_patient_says_little_on_ct():
+    recall = remembered("nodule", "tumor")
+    told = {found.link: found.confidence for found in reversed(grounded("tumor", chest(STRAIGHT), recall=recall).found)}
+    organ = grounded("spleen", chest(STRAIGHT), recall=remembered("nodule", "spleen")).found[0].confidence
+    assert told["recall"] == pytest.approx(organ / 4, abs=0.01) and organ > 0.8
 
 
 def test_where_there_are_lungs_thick_tissue_is_no_tumour():

@@ -282,15 +282,24 @@ def test_other_systems_miss_no_debian_packages():
     assert project.missing_debian_packages(True, which=lambda name: None, installed=lambda names: set()) == []
 
 
-def test_debian_needs_libraries_to_draw_and_a_browser_only_for_tests():
+QT = ["libgl1", "libxkbcommon0", "libfontconfig1", "libdbus-1-3", "libglib2.0-0"]
+
+
+def test_debian_needs_libraries_to_draw_and_qt_and_a_browser_only_for_tests():
     nothing = {"which": on_debian(), "installed": lambda names: set()}
     assert project.missing_debian_packages(False, **nothing) == ["libegl1", "libgl1-mesa-dri"]
-    assert project.missing_debian_packages(True, **nothing) == ["libegl1", "libgl1-mesa-dri", "chromium"]
+    assert project.missing_debian_packages(True, **nothing) == ["libegl1", "libgl1-mesa-dri", *QT, "chromium"]
 
 
 def test_what_debian_has_is_not_missing():
-    half = {"which": on_debian("chromium"), "installed": lambda names: {"libegl1"}}
+    half = {"which": on_debian("chromium"), "installed": lambda names: {"libegl1", *QT}}
     assert project.missing_debian_packages(True, **half) == ["libgl1-mesa-dri"]
+
+
+def test_a_package_that_debian_13_renamed_is_not_missing_there():
+    there = {"libegl1", "libgl1-mesa-dri", *QT[:-1], "libglib2.0-0t64"}
+    renamed = {"which": on_debian("chromium"), "installed": lambda names: there & set(names)}
+    assert project.missing_debian_packages(True, **renamed) == []
 
 
 def test_without_root_the_command_to_run_is_named_and_nothing_is_run():
@@ -322,6 +331,61 @@ def test_when_installing_fails_the_command_is_named():
 # ---------------------------------------------------------------------------------------------------- the clone
 
 
+@pytest.fixture
+def slicer(tmp_path) -> Path:
+    """A folder with a program called Slicer that prints its arguments, one a line, and ends with status 5."""
+    folder = tmp_path / "Slicer-5.10 linux"
+    folder.mkdir()
+    (folder / "Slicer").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\nexit 5\n')
+    (folder / "Slicer").chmod(0o755)
+    return folder
+
+
+def run_slicer(*arguments: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, str(ROOT / "project.py"), "--slicer", *arguments]
+    return subprocess.run(command, capture_output=True, encoding="utf-8", timeout=60)
+
+
+@pytest.mark.parametrize("inside", ["", "Slicer"])
+def test_a_given_slicer_is_started_with_the_module_and_its_status_is_ours(slicer, inside):
+    done = run_slicer(str(slicer / inside))
+    assert done.stdout.splitlines() == [
+        "--python-code",
+        "slicer.util.selectModule('MemSegSlicer')",
+        "--additional-module-paths",
+        str(ROOT / "MemSegSlicer"),
+    ]
+    assert (done.returncode, done.stderr) == (5, "")
+
+
+def test_a_given_slicer_opens_the_image(slicer, tmp_path):
+    (tmp_path / "ct.nrrd").write_text("")
+    assert run_slicer(str(slicer), str(tmp_path / "ct.nrrd")).stdout.splitlines()[0] == str(tmp_path / "ct.nrrd")
+
+
+def test_the_slicer_of_a_macintosh_is_found_in_its_application(tmp_path):
+    program = tmp_path / "Slicer.app" / "Contents" / "MacOS" / "Slicer"
+    program.parent.mkdir(parents=True)
+    program.write_text("")
+    program.chmod(0o755)
+    assert project.slicer_program(tmp_path / "Slicer.app") == program == project.slicer_program(tmp_path)
+
+
+def test_a_path_without_a_slicer_gets_a_sentence(tmp_path):
+    (tmp_path / "Slicer").write_text("not a program")
+    for path in (tmp_path, tmp_path / "Slicer", tmp_path / "nothing"):
+        done = run_slicer(str(path))
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.strip() == (
+            f"There is no Slicer at {path}; give the path of its program, or of the folder it is in."
+        )
+
+
+def test_an_image_that_is_none_and_a_missing_path_get_a_sentence(slicer, tmp_path):
+    assert "which is no file" in run_slicer(str(slicer), str(tmp_path)).stderr
+    assert "Write --slicer PATH" in run_slicer().stderr
+
+
 def test_waiting_for_a_command_returns_its_exit_status():
     assert project.wait_for([sys.executable, "-c", "import sys; sys.exit(3)"]) == 3
 
@@ -345,7 +409,10 @@ def test_a_fresh_clone_sets_itself_up_and_starts(tmp_path):
         assert subprocess.run([str(python), "-c", "import torch, safetensors"]).returncode == 0
         assert subprocess.run([str(python), "-c", "import pytest"], capture_output=True).returncode == 1
         models = subprocess.run(
-            [str(project.venv_program(clone, "memseg")), "models"], capture_output=True, encoding="utf-8"
+            [str(project.venv_program(clone, "memseg")), "models"],
+            capture_output=True,
+            encoding="utf-8",
+            env={**os.environ, "COLUMNS": "200"},  # room for each name on one line
         )
         assert models.returncode == 0 and "nano (default)" in models.stdout, models.stderr
 

@@ -119,7 +119,7 @@ def test_a_folder_that_cannot_be_made_is_a_sentence(weights, tmp_path, monkeypat
 
 def test_a_file_as_it_was_added_is_not_read_again(weights, monkeypatch):
     added(weights)
-    monkeypatch.setattr(registry, "_digest", lambda path: pytest.fail("read"))
+    monkeypatch.setattr(registry, "digest", lambda path: pytest.fail("read"))
     registry.check_unchanged("sam-med3d")
     registry.check_unchanged("fastsam3d")  # of which there is none
 
@@ -175,8 +175,9 @@ def test_building_one_without_its_weights_says_what_to_do(monkeypatch):
     with pytest.raises(ModelError) as caught:
         build("sam-med3d")
     assert str(caught.value) == (
-        "The weights of the model 'sam-med3d' do not ship: download sam_med3d_turbo.pth (402 MB, Apache-2.0) from "
-        "https://huggingface.co/blueyo0/SAM-Med3D, then run: memseg models add sam-med3d FILE."
+        "The weights of the model 'sam-med3d' do not ship: memseg models get sam-med3d downloads them; where there is "
+        "no network, download sam_med3d_turbo.pth (402 MB, Apache-2.0) from https://huggingface.co/blueyo0/SAM-Med3D, "
+        "then run: memseg models add sam-med3d FILE."
     )
 
 

@@ -255,3 +255,16 @@ def test_whatever_is_remembered_what_stays_stays_and_the_rest_fits(given_entries
         assert all(memory.get(*key) is not None for key in staying)
         assert len(memory) <= max(capacity, sum(held.stays for held in memory))
         assert memory.entries == () or memory.recall(np.array(ALONG_X), 30.0, 3).long
+
+
+def test_a_smaller_memory_lets_go_of_recent_slices_at_once_and_of_others_when_one_comes():
+    memory = SliceMemory(capacity=4, recent_capacity=4)
+    for index in range(1, 5):
+        memory = memory.remember(entry(index))
+    small = memory.sized(2, 1)
+    assert [held.index for held in small] == [1, 2, 3, 4] and [held.index for held in small.recent] == [4]
+    assert len(small.remember(entry(5))) == 2 and memory.sized(4, 0).recent == ()
+
+
+def test_what_is_recalled_says_by_which_policy():
+    assert SliceMemory(policy="recent").recall(None, 0.0, 1).policy == "recent"

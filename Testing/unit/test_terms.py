@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from memseg.text import spelling, terminology
-from memseg.text.terminology import Side, complete, find, key_of, name_of, of_name, plural_name_of, term
+from memseg.text.naming import key_of
+from memseg.text.terminology import Side, complete, find, name_of, of_name, plural_name_of, term
 
 KINDS = {"organ", "bone", "vessel", "muscle", "lesion", "tissue", "cavity", "device", "region", "body"}
 
@@ -84,9 +85,20 @@ def test_find_knows_plurals_and_articles_too():
     assert find("a river") is None
 
 
-def test_a_key_is_the_term_s_or_the_name_in_its_form():
-    assert key_of("Kidney_Left") == "kidney"
-    assert key_of("My Odd-Duct 2") == "my_odd_duct_2"
+@pytest.mark.parametrize(
+    ("name", "key", "side"),
+    [
+        ("Kidney_Left", "kidney", "left"),
+        ("liver", "liver", ""),
+        ("My Odd-Duct 2", "my_odd_duct_2", ""),
+        ("left thingummy", "thingummy", "left"),
+        ("left and right thingummy", "left_and_right_thingummy", ""),
+        ("肝臓", "肝臓", ""),
+        ("left", "left", "left"),
+    ],
+)
+def test_a_key_is_the_terms_or_the_name_in_its_form_without_a_side(name, key, side):
+    assert key_of(name) == (key, side)
 
 
 def test_every_name_singular_and_plural_is_found_as_its_own_term():

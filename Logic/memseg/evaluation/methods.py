@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Any
 
-from .. import catalog
-from ..build import build
+from .. import catalog, registry
+from ..build import build, build_random
 from ..errors import ModelError
 from ..memory.interaction import CAPACITY
 from ..segmenters.base import ModelCard, Segmenter
 
 PEER_GROUP = "memseg.peers"
 KINDS = ("sparse", "dense", "both")
-_SPELLINGS = "NAME:off, NAME:on, NAME:10 (a memory of 10 entries), NAME:sparse, NAME:dense or NAME:both"
+RANDOM = "random"
+_SPELLINGS = "NAME:off, NAME:on, NAME:10 (a memory of 10 entries), NAME:sparse, NAME:dense, NAME:both or NAME:random"
 _EXTRAS = {"skimage": "evaluation"}  # by the package that is missing; Slicer's libraries come with the browser
 
 
 @dataclass(frozen=True)
 class Method:
-    """One way to segment. reads: the kinds of memories it reads, one of KINDS."""
+    """One way to segment. reads: the kinds of memories it reads, one of KINDS. random: with weights drawn by chance."""
 
     name: str
     segmenter: Segmenter
     memory: bool = True
     capacity: int = CAPACITY
     reads: str = "both"
+    random: bool = False
 
     def record(self) -> dict[str, Any]:
         """What says whether two methods measured at different times are the same, weights included."""
@@ -36,27 +37,48 @@ class Method:
             "memory": self.memory,
             "capacity": self.capacity,
             "reads": self.reads,
-            "weights_sha256": weights_digest(self.segmenter.card),
+            "weights_sha256": RANDOM if self.random else weights_digest(self.segmenter.card),
         }
+
+    @property
+    def note(self) -> str:
+        """What a reader of its figures has to know of its weights, a sentence; "" where they ship."""
+        return note_on_weights(self.name, self.segmenter.card, self.random)
 
 
 def weights_digest(card: ModelCard) -> str | None:
     """SHA-256 of the weights; None for a model without any."""
     weights = catalog.weights_path(card) if card.weights else None
-    return hashlib.sha256(weights.read_bytes()).hexdigest() if weights and weights.is_file() else None
+    return registry.digest(weights) if weights and weights.is_file() else None
+
+
+def note_on_weights(name: str, card: ModelCard, random: bool) -> str:
+    """See Method.note."""
+    if random:
+        return f"{name} has weights drawn by chance: its times are those of {card.title}, its scores mean nothing."
+    if not card.is_brought:
+        return ""
+    whose = catalog.owner(card)
+    digest = weights_digest(card) or "unknown"
+    published = {file.sha256: file.name for file in whose.files if file.sha256}
+    if digest in published:
+        return f"{name} has the weights its authors publish as {published[digest]}."
+    known = "; whether its authors publish them is not known" if whose.published_at else ""
+    return f"{name} has weights that a user brought, SHA-256 {digest}{known}."
 
 
 def method_of(spelling: str, device: str = "auto", memory: bool = True) -> Method:
     """The method so spelled. memory: whether one that says nothing of it remembers. Raises ModelError."""
     name, *words = spelling.split(":")
-    settings: dict[str, Any] = {"memory": memory, "capacity": CAPACITY, "reads": "both"}
+    settings: dict[str, Any] = {"memory": memory, "capacity": CAPACITY, "reads": "both", "random": False}
     for word in words:
         settings |= _setting(word, spelling)
     if not words:
         return Method(spelling, peer(name, device), **settings)
     if name in peer_names():
         raise ModelError(f"The peer '{name}' has no memory that '{spelling}' could change; write {name} alone.")
-    return Method(spelling, _built(name, device, settings["reads"]), **settings)
+    made = build_random(name, device) if settings["random"] else _built(name, device, settings["reads"])
+    return Method(spelling, made, **settings)
 
 
 def methods_of(spellings: tuple[str, ...], device: str = "auto", memory: bool = True) -> tuple[Method, ...]:
@@ -75,6 +97,8 @@ def _setting(word: str, spelling: str) -> dict[str, Any]:
     """What one word after the name changes; a memory whose size or kinds are given is switched on."""
     if word in ("on", "off"):
         return {"memory": word == "on"}
+    if word == RANDOM:
+        return {"random": True}
     if word in KINDS:
         return {"memory": True, "reads": word}
     if word.isascii() and word.isdigit() and int(word) > 0:

@@ -59,6 +59,9 @@ def run(options: Options, console: Console) -> tuple[Summary, ...]:
     console.print(title_of(record, options.subjects, rules) + memory, style="bold", markup=False)
     for sheet in sheets_of(summaries):
         console.print(sheet.table())
+    for method in methods:
+        if method.note:
+            console.print(method.note, markup=False, highlight=False, soft_wrap=True)
     if (peak := record.machine["peak_memory_mb"]) is not None:
         console.print(f"Peak memory of the whole process, all methods and the images included: {peak} MB")
     if options.json is not None:

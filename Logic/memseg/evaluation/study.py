@@ -121,15 +121,17 @@ def study(options: StudyOptions, console: Console) -> None:
     if options.parts is not None:
         make_folder(options.parts)
     left_out: dict[str, str] = {}
+    notes: list[str] = []
     records = []
     with progress_of(console) as progress:
         for number, (part, selected) in enumerate(zip(parts, selections), start=1):
             methods = _methods(part, options.device, left_out)
+            notes += [method.note for method in methods if method.note and method.note not in notes]
             what = f"{number} of {len(parts)}, {part.key}: "
             records.append(_measured(part, selected, methods, progress, what, options.parts))
     chapters = [_chapter(part, record, options.subjects) for part, record in zip(parts, records)]
     with replacing(options.output) as temporary:
-        temporary.write_text("\n".join([_opening(options, records, left_out), *chapters]), encoding="utf-8")
+        temporary.write_text("\n".join([_opening(options, records, left_out, notes), *chapters]), encoding="utf-8")
     console.print(f"{options.output.name}: {len(parts)} parts, {len(records[0].results)} objects compared")
 
 
@@ -159,8 +161,8 @@ def _measured(
     return record
 
 
-def _opening(options: StudyOptions, records: list[Record], left_out: dict[str, str]) -> str:
-    """What was measured, how and where."""
+def _opening(options: StudyOptions, records: list[Record], left_out: dict[str, str], notes: list[str]) -> str:
+    """What was measured, how and where. notes: on the weights."""
     volumes = len({result.entry for result in records[0].results})
     peaks_mb = [record.machine["peak_memory_mb"] for record in records]
     lines = [
@@ -175,6 +177,7 @@ def _opening(options: StudyOptions, records: list[Record], left_out: dict[str, s
         "came to a Dice of 85 %, *clicks to it* the median of how many those needed; *s a click* the median and 95th "
         "percentile of the seconds from a click to its mask. Every table is one run on the same objects.\n",
     ]
+    lines += [f"{note}\n" for note in notes]
     lines += [f"Left out: `{spelling}`. {reason}\n" for spelling, reason in left_out.items()]
     return "\n".join(lines)
 

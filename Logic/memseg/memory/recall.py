@@ -11,18 +11,23 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields, replace
 from datetime import date
 from functools import cached_property
+from math import prod
 from uuid import uuid4
 
 import numpy as np
 
 from ..errors import PromptError
 
-VERSION = 1
+VERSION = 1  # of what an entry holds; the four numbers below belong to it
+KEY_NUMBERS, NEAR_NUMBERS, BINS, EMBEDDING_NUMBERS = 130, 6, 32, 48
 SIDES = ("", "left", "right")
 MODALITIES = ("", "CT", "MR", "PET")
 LONGEST_NAME = 100
 LONGEST_NOTE = 500
 _WORDS = {"key": LONGEST_NAME, "subject": LONGEST_NAME, "licence": LONGEST_NOTE, "note": LONGEST_NOTE}
+# Bounds of an entry, whatever a file says: four times and more of what structures as long as a body ever took.
+_MOST_PLACES, _MOST_NEAR_CELLS, _MOST_SAMPLES, _LONGEST_SIDE, _WIDEST_THUMBNAIL = 8000, 100_000, 400_000, 1000, 512
+_FINEST_MM = 0.5
 _IDENTITY = re.compile(r"[0-9a-f]{32}")
 
 
@@ -40,14 +45,15 @@ class RecallEntry:
 
     identity: 32 hexadecimal digits. name: as the user gave it. key: of its term, or the name in lower case with
     underscores; without a side. subject: a free label of whose volume it was, for leaving it out; "" where unknown.
-    made: ISO date. size_mm: extent along R, A, S. embedding: (E,) of the whole volume.
+    made: ISO date. size_mm: extent along R, A, S. embedding: (48,) of the whole volume.
 
-    keys: (A, D), descriptors of A places in and around the structure; -1 where a place looks out of the volume. values:
-    (A, 5), of each place: 1 inside or 0, signed distance to the surface in mm (positive inside), offset R, A, S in mm.
+    keys: (A, 130), descriptors of A places in and around the structure; -1 where a place looks out of the volume.
+    values: (A, 5), of each place: 1 inside or 0, signed distance to the surface in mm (positive inside), offset R, A, S
+    in mm.
     near_index: (N, 3) int16 places k, j, i (along S, A, R) of a lattice of near_spacing_mm round the structure;
-    near_keys (N, C) uint8 how it looks there. mask: packed bits of the coarse shape, mask_shape_kji samples
+    near_keys (N, 6) uint8 how it looks there. mask: packed bits of the coarse shape, mask_shape_kji samples
     mask_spacing_mm apart, the first at mask_start_mm (R, A, S). cut: (6,) bool, whether the volume ended within the
-    structure at R-, R+, A-, A+, S-, S+. histograms: (2, B), how often intensities occur inside, and close outside.
+    structure at R-, R+, A-, A+, S-, S+. histograms: (2, 32), how often intensities occur inside, and close outside.
     thumbnail: (h, w) uint8, a slice from the front or above with the outline at 255. image, image_to_mm: only where
     asked, a crop of the volume's voxels and the (4, 4) matrix from its (i, j, k) to mm from the structure's centre."""
 
@@ -82,31 +88,37 @@ class RecallEntry:
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", checked_name(self.name))
         for name, longest in _WORDS.items():
-            value = getattr(self, name)
-            if not isinstance(value, str) or len(value) > longest:
-                raise ValueError(f"The {name} of an entry is text of at most {longest} characters.")
+            object.__setattr__(self, name, _shown(getattr(self, name), name, longest))
         if not self.key or self.side not in SIDES or self.modality not in MODALITIES:
             raise ValueError("An entry has a key, a known side and a known modality.")
         if not _IDENTITY.fullmatch(self.identity):
             raise ValueError("An entry's identity is 32 hexadecimal digits.")
         date.fromisoformat(self.made)
-        self._check_arrays()
-        object.__setattr__(self, "mask_shape_kji", tuple(int(size) for size in self.mask_shape_kji))
         for name in ("mask_start_mm", "size_mm"):
             object.__setattr__(self, name, tuple(float(value) for value in getattr(self, name)))
+        object.__setattr__(self, "mask_shape_kji", tuple(int(size) for size in self.mask_shape_kji))
+        self._check_numbers()
+        self._check_arrays()
+
+    def _check_numbers(self) -> None:
+        shape = self.mask_shape_kji
+        if len(shape) != 3 or not all(1 <= size <= _LONGEST_SIDE for size in shape) or prod(shape) > _MOST_SAMPLES:
+            raise ValueError("An entry's shape has three usable sizes.")
+        if len(self.mask_start_mm) != 3 or len(self.size_mm) != 3:
+            raise ValueError("An entry lies along three axes.")
         numbers = (*self.mask_start_mm, *self.size_mm, self.volume_ml, self.near_spacing_mm, self.mask_spacing_mm)
         if not np.isfinite(numbers).all() or np.abs(numbers).max() > 1e5:
             raise ValueError("An entry's sizes are usable numbers of mm and ml.")
-        if min(*self.size_mm, self.volume_ml, self.near_spacing_mm, self.mask_spacing_mm) <= 0:
+        if min(*self.size_mm, self.volume_ml) <= 0 or min(self.near_spacing_mm, self.mask_spacing_mm) < _FINEST_MM:
             raise ValueError("An entry's sizes are above 0.")
 
     def _check_arrays(self) -> None:
+        packed = (prod(self.mask_shape_kji) + 7) // 8
         wanted = {
-            "keys": (np.float16, (None, None)), "values": (np.float16, (len(self.keys), 5)),
-            "near_index": (np.int16, (None, 3)), "near_keys": (np.uint8, (len(self.near_index), None)),
-            "mask": (np.uint8, ((int(np.prod(self.mask_shape_kji, dtype=np.int64)) + 7) // 8,)),
-            "cut": (bool, (6,)), "histograms": (np.float16, (2, None)), "embedding": (np.float16, (None,)),
-            "thumbnail": (np.uint8, (None, None)),
+            "keys": (np.float16, (None, KEY_NUMBERS)), "values": (np.float16, (len(self.keys), 5)),
+            "near_index": (np.int16, (None, 3)), "near_keys": (np.uint8, (len(self.near_index), NEAR_NUMBERS)),
+            "mask": (np.uint8, (packed,)), "cut": (bool, (6,)), "histograms": (np.float16, (2, BINS)),
+            "embedding": (np.float16, (EMBEDDING_NUMBERS,)), "thumbnail": (np.uint8, (None, None)),
         }  # fmt: skip
         if self.image is not None:
             wanted |= {"image_to_mm": (np.float32, (4, 4))}
@@ -118,8 +130,14 @@ class RecallEntry:
                 raise ValueError(f"The array '{name}' of an entry holds what is no number.")
             array.flags.writeable = False
             object.__setattr__(self, name, array)
-        if len(self.keys) == 0 or len(self.mask_shape_kji) != 3:
-            raise ValueError("An entry has places and a shape.")
+        if not (1 <= len(self.keys) <= _MOST_PLACES and 1 <= len(self.near_index) <= _MOST_PLACES):
+            raise ValueError("An entry has places, far and near.")
+        if prod(np.ptp(self.near_index.astype(int), axis=0) + 1) > _MOST_NEAR_CELLS:
+            raise ValueError("An entry's near places lie together.")
+        if not self.mask_kji.any():
+            raise ValueError("An entry has a shape.")
+        if max(self.thumbnail.shape) > _WIDEST_THUMBNAIL:
+            raise ValueError("An entry's thumbnail is small.")
         if self.image is not None:
             image = np.array(self.image)
             if image.ndim != 3 or image.dtype.kind not in "iuf":
@@ -130,8 +148,7 @@ class RecallEntry:
     @cached_property
     def mask_kji(self) -> np.ndarray:
         """The coarse shape, bool of mask_shape_kji along S, A, R."""
-        count = int(np.prod(self.mask_shape_kji))
-        return np.unpackbits(self.mask, count=count).reshape(self.mask_shape_kji).astype(bool)
+        return np.unpackbits(self.mask, count=prod(self.mask_shape_kji)).reshape(self.mask_shape_kji).astype(bool)
 
     @property
     def title(self) -> str:
@@ -147,6 +164,15 @@ class RecallEntry:
         """Its arrays by field name; those that are None left out."""
         held = {each.name: getattr(self, each.name) for each in fields(self)}
         return {name: value for name, value in held.items() if isinstance(value, np.ndarray)}
+
+
+def _shown(value: str, name: str, longest: int) -> str:
+    """The text, with a space for whatever cannot be shown. PromptError where it is too long."""
+    if not isinstance(value, str):
+        raise ValueError(f"The {name} of an entry is text.")
+    if len(value) > longest:
+        raise PromptError(f"The {name} is longer than {longest} characters; shorten it.")
+    return "".join(letter if letter.isprintable() else " " for letter in value)
 
 
 def checked_name(name: str) -> str:
@@ -185,12 +211,8 @@ class RecallMemory:
 
     @cached_property
     def _embeddings(self) -> np.ndarray:
-        """(N, E) float32, in the order of entries; those of another length are far from everything."""
-        longest = max((len(entry.embedding) for entry in self.entries), default=0)
-        table = np.full((len(self.entries), longest), 1e3, np.float32)
-        for row, entry in zip(table, self.entries):
-            row[: len(entry.embedding)] = entry.embedding
-        return table
+        """(N, 48) float32, in the order of entries."""
+        return np.array([entry.embedding for entry in self.entries], np.float32).reshape(-1, EMBEDDING_NUMBERS)
 
     def get(self, identity: str) -> RecallEntry | None:
         place = self._places.get(identity)
@@ -235,14 +257,9 @@ class RecallMemory:
         places = np.arange(len(self.entries))
         if among is not None:
             places = np.array([self._places[entry.identity] for entry in among], dtype=np.int64)
-        query = np.asarray(embedding, np.float32)
-        if k < 1 or places.size == 0:
-            return ()
-        table = self._embeddings[places] if among is not None else self._embeddings
-        if len(query) != table.shape[1]:
-            query = np.resize(query, table.shape[1])
-        distances = np.sqrt(np.square(table - query).sum(axis=1))
-        order = np.argsort(distances, kind="stable")[:k]
+        apart = self._embeddings[places] - np.asarray(embedding, np.float32)
+        distances = np.sqrt(np.square(apart).sum(axis=1))
+        order = np.argsort(distances, kind="stable")[: max(k, 0)]
         return tuple((self.entries[places[place]], float(distances[place])) for place in order)
 
     def names(self) -> tuple[str, ...]:

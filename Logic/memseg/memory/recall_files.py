@@ -11,25 +11,28 @@ from __future__ import annotations
 import json
 import logging
 import os
-import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterable
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
 from ..errors import FileError, MemSegError
+from ..places import resources, user_folder
+from ..replacing import replacing
+from .bank import Bank
 from .recall import VERSION, RecallEntry, RecallMemory
 from .tensors import TensorError, pack, unpack
 
 log = logging.getLogger(__name__)
 VARIABLE = "MEMSEG_RECALL"  # names another folder than the usual one
-STARTER = Path(__file__).resolve().parents[3] / "MemSegSlicer" / "Resources" / "Recall"
+STARTER = resources() / "Recall"
 LARGEST_ENTRY = 16 * 2**20  # bytes; one without an image takes some 40 kB
 LARGEST_WORDS = 64 * 2**10
 MOST_ENTRIES = 20_000
+LARGEST_ARCHIVE = 2**30  # bytes that are unpacked from one file
 _ARRAYS = ("keys", "values", "near_index", "near_keys", "mask", "cut", "histograms", "embedding", "thumbnail", "image",
            "image_to_mm")  # fmt: skip
 _WORDS = tuple(each.name for each in fields(RecallEntry) if each.name not in _ARRAYS)
@@ -38,9 +41,10 @@ _WORDS = tuple(each.name for each in fields(RecallEntry) if each.name not in _AR
 def default_folder() -> Path:
     """The user's own folder: what MEMSEG_RECALL names, else where this system keeps a program's files."""
     named = os.environ.get(VARIABLE, "").strip()
-    return Path(named) if named else Path(platformdirs.user_data_path("memseg", appauthor=False)) / "recall"
+    return Path(named) if named else user_folder() / "recall"
 
 
+@cache
 def starter() -> RecallMemory:
     """The memory that ships with the project; empty where it is not there."""
     memory = RecallMemory()
@@ -83,8 +87,10 @@ def from_parts(words: bytes, tensors: bytes) -> RecallEntry:
         raise FileError("its words are no JSON") from error
     if not isinstance(record, dict):
         raise FileError("its words are no record")
-    if not isinstance(record.get("version"), int) or record["version"] > VERSION:
-        raise FileError("it was written by a newer version of the program")
+    version = record.get("version")
+    if type(version) is not int or not 1 <= version <= VERSION:
+        newer = type(version) is int and version > VERSION
+        raise FileError(f"it was written by {'a newer' if newer else 'an unknown'} version of the program")
     try:
         arrays = unpack(tensors, frozenset(_ARRAYS))
         return RecallEntry(**{name: _plain(record[name]) for name in _WORDS if name in record}, **arrays)
@@ -132,11 +138,13 @@ class RecallFolder:
     def _entry(self, words: Path) -> RecallEntry:
         tensors = words.with_suffix(".safetensors")
         try:
+            if not (words.is_file() and tensors.is_file()):
+                raise FileError("one of its two files is missing")
             if words.stat().st_size > LARGEST_WORDS or tensors.stat().st_size > LARGEST_ENTRY:
                 raise FileError("it is too large to be one")
             entry = from_parts(words.read_bytes(), tensors.read_bytes())
         except OSError as error:
-            raise FileError("one of its two files is missing or cannot be read") from error
+            raise FileError("one of its two files cannot be read") from error
         if entry.identity != words.stem:
             raise FileError("its file has another entry's name")
         return entry
@@ -166,6 +174,7 @@ class RecallFolder:
         try:
             words.unlink()
             words.with_suffix(".safetensors").unlink(missing_ok=True)
+            Bank(self.path).forget(identity)
         except OSError as error:
             raise FileError("The remembered structure cannot be removed; check the folder's permissions.") from error
 
@@ -191,12 +200,17 @@ class RecallFolder:
         if not len(found) and not problems:
             raise FileError(f"{source.name} holds no remembered structures; choose an export of a recall memory.")
         added, left = [], list(problems)
-        for entry in found:
-            if (self.path / f"{entry.identity}.json").exists():
-                left.append(f"'{entry.name}' is here already and stays as it is.")
-                continue
-            self.add(entry)
-            added.append(entry)
+        try:
+            for entry in found:
+                if (self.path / f"{entry.identity}.json").exists():
+                    left.append(f"'{entry.name}' is here already and stays as it is.")
+                    continue
+                self.add(entry)
+                added.append(entry)
+        except FileError:
+            for entry in added:
+                self.remove(entry.identity)
+            raise
         return RecallMemory(tuple(added)), tuple(left)
 
     def _words_of(self, identity: str) -> Path:
@@ -222,7 +236,7 @@ def export(entries: Iterable[RecallEntry], target: str | Path) -> int:
             folder.add(entry)
         return len(entries)
     with (
-        _replacing(target) as temporary,
+        replacing(target) as temporary,
         zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as file,
     ):
         for entry in entries:
@@ -244,17 +258,21 @@ def read_archive(path: str | Path) -> tuple[RecallMemory, tuple[str, ...]]:
 def _from_archive(file: zipfile.ZipFile, title: str) -> tuple[RecallMemory, tuple[str, ...]]:
     members = {info.filename: info for info in file.infolist()}
     names = [name for name in members if name.endswith(".json")]
-    entries, problems = {}, []
+    entries, problems, unpacked = {}, [], 0
     if len(names) > MOST_ENTRIES:
         problems.append(f"{title} holds more than {MOST_ENTRIES} entries; only so many were read.")
     for name in names[:MOST_ENTRIES]:
+        if unpacked > LARGEST_ARCHIVE:
+            problems.append(f"{title} unpacks to more than {LARGEST_ARCHIVE // 2**20} MB; the rest was left out.")
+            break
         stem = name.removesuffix(".json")
         try:
-            parts = [
-                _member(file, members.get(f"{stem}{ending}"), largest)
-                for ending, largest in ((".json", LARGEST_WORDS), (".safetensors", LARGEST_ENTRY))
-            ]
-            entry = from_parts(*parts)
+            words = _member(file, members.get(name), LARGEST_WORDS)
+            tensors = _member(file, members.get(f"{stem}.safetensors"), LARGEST_ENTRY)
+            unpacked += len(words) + len(tensors)
+            if len(words) > LARGEST_WORDS or len(tensors) > LARGEST_ENTRY:
+                raise FileError("it is too large to be one")
+            entry = from_parts(words, tensors)
             entries[entry.identity] = entry
         except FileError as error:
             problems.append(f"An entry of {title} was left out: {error}.")
@@ -262,57 +280,16 @@ def _from_archive(file: zipfile.ZipFile, title: str) -> tuple[RecallMemory, tupl
 
 
 def _member(file: zipfile.ZipFile, info: zipfile.ZipInfo | None, largest: int) -> bytes:
-    """The bytes of a member, no more of them than may be: what an archive says of its sizes is not believed."""
-    import zlib
-
+    """The first bytes of a member, one more than may be at most: what an archive says of its sizes is not believed."""
     if info is None:
         raise FileError("one of its two files is missing")
     try:
         with file.open(info) as stream:
-            content = stream.read(largest + 1)
+            return stream.read(largest + 1)
     except (OSError, zipfile.BadZipFile, zlib.error, RuntimeError, EOFError, NotImplementedError) as error:
         raise FileError("it is damaged") from error
-    if len(content) > largest:
-        raise FileError("it is too large to be one")
-    return content
-
-
-# -- writing ---------------------------------------------------------------------------------------------------------
-
-
-class _replacing:  # noqa: N801
-    """A name beside `path` to write to, which takes its place when the block ends well. Raises FileError."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __enter__(self) -> Path:
-        try:
-            handle, name = tempfile.mkstemp(prefix=".writing-", dir=self.path.parent)
-            os.close(handle)
-        except OSError as error:
-            raise self._refused(error) from error
-        self.temporary = Path(name)
-        return self.temporary
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
-        try:
-            if kind is None:
-                with open(self.temporary, "rb+") as file:
-                    os.fsync(file.fileno())
-                os.replace(self.temporary, self.path)
-        except OSError as refused:
-            raise self._refused(refused) from refused
-        finally:
-            self.temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise self._refused(error) from error
-
-    def _refused(self, error: OSError) -> FileError:
-        reason = error.strerror or str(error)
-        return FileError(f"{self.path.name} cannot be written ({reason}); choose another place or free some space.")
 
 
 def _write(path: Path, content: bytes) -> None:
-    with _replacing(path) as temporary:
+    with replacing(path) as temporary:
         temporary.write_bytes(content)

@@ -10,17 +10,28 @@ import numpy as np
 from .slice_entry import SliceEntry, SliceFeatures
 from .slice_policies import POLICIES, TAU_MM
 
-__all__ = ["CAPACITY", "RECENT_CAPACITY", "Recalled", "SliceEntry", "SliceFeatures", "SliceMemory"]
+__all__ = ["CAPACITY", "RECENT_CAPACITY", "Bank", "Recalled", "SliceEntry", "SliceFeatures", "SliceMemory"]
 CAPACITY = 8
 RECENT_CAPACITY = 3
 
 
+@dataclass(frozen=True)
+class Bank:
+    """The capacities of slice memory that a published model goes with, under a policy."""
+
+    policy: str
+    capacity: int
+    recent_capacity: int
+
+
 @dataclass(frozen=True, eq=False)
 class Recalled:
-    """What slice memory offers for one slice: the slices followed last, oldest first, and the long-lived ones."""
+    """What slice memory offers for one slice: the slices followed last, oldest first, and the long-lived ones, chosen
+    by a policy."""
 
     recent: tuple[SliceEntry, ...] = ()
     long: tuple[SliceEntry, ...] = ()
+    policy: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +100,7 @@ class SliceMemory:
         """
         recall = POLICIES[self.policy].recalls
         long = recall(self.entries, self.capacity, at_mm, query_keys, (self.seed, index), self.tau_mm)
-        return Recalled(self.recent, long)
+        return Recalled(self.recent, long, self.policy)
 
     def of(self, axis: str, model: str) -> SliceMemory:
         """What it holds of one axis, written by one segmenter."""
@@ -114,6 +125,11 @@ class SliceMemory:
         entries = tuple(replace(entry, pinned=on) if entry.key == (axis, index) else entry for entry in self.entries)
         recent = tuple(entry for entry in self.recent if entry.key != (axis, index))
         return replace(self, entries=entries, recent=recent)
+
+    def sized(self, capacity: int, recent_capacity: int) -> SliceMemory:
+        """The same with other capacities. Recent slices beyond them leave, long-lived ones not before a newcomer."""
+        recent = self.recent[max(0, len(self.recent) - recent_capacity) :]
+        return replace(self, recent=recent, capacity=capacity, recent_capacity=recent_capacity)
 
     def cleared(self) -> SliceMemory:
         return replace(self, entries=(), recent=())

@@ -30,7 +30,7 @@ def pack(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> bytes
     header: dict[str, object] = {"__metadata__": dict(metadata)}
     parts, at = [], 0
     for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
+        array = np.asarray(arrays[name])
         kind = array.dtype.newbyteorder("<") if array.dtype.byteorder == ">" else array.dtype
         content = array.astype(kind).tobytes()
         header[name] = {"dtype": _NAMES[kind], "shape": list(array.shape), "data_offsets": [at, at + len(content)]}

@@ -8,6 +8,7 @@ out = r local + (1 - r) sum_n w_n softmax(q k_n / sqrt(c) + positions) v_n, w_n 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from .fastsam3d import StudentBlock, StudentConfig, StudentEncoder
 from .sam_encoder import attended
+from .sam_med3d import SamConfig, SamMed3D
 
 LAYER, NEIGHBOURS, LOCAL_SHARE = 4, 3, 0.3  # as published: the fifth of six layers, k and r
 _LEAST_DISTANCE = 1e-6  # of an image to itself, which then outweighs all others
@@ -40,14 +42,16 @@ class Neighbours:
     weights: Tensor
 
     @classmethod
-    def nearest(cls, found_by: Tensor, remembered: list[LayerTokens], most: int = NEIGHBOURS) -> Neighbours | None:
-        """At most so many, by the cosine distance of what they are found by; None where nothing is remembered."""
+    def nearest(cls, found_by: Tensor, remembered: Sequence[LayerTokens], most: int = NEIGHBOURS) -> Neighbours | None:
+        """At most so many, by the cosine distance of what they are found by, on the device and of the type of that;
+        None where nothing is remembered."""
         if not remembered:
             return None
-        bank = torch.stack([each.found_by for each in remembered])
+        bank = torch.stack([each.found_by for each in remembered]).to(found_by)
         distances = 1 - functional.cosine_similarity(bank, found_by[None], dim=1)
         chosen = distances.argsort(stable=True)[:most].tolist()
-        keys, values = (torch.stack([getattr(remembered[n], part) for n in chosen]) for part in ("keys", "values"))
+        nearest = [remembered[n] for n in chosen]
+        keys, values = (torch.stack(each).to(found_by) for each in zip(*((one.keys, one.values) for one in nearest)))
         return cls(keys, values, neighbour_weights(distances[chosen]))
 
 
@@ -68,7 +72,15 @@ class MemorizingEncoder(StudentEncoder):
 
     def forward(self, image: Tensor, neighbours: Neighbours | None = None) -> Tensor:
         """(B, 1, edge^3) -> (B, out, g, g, g); FastSAM3D's without neighbours."""
-        tokens = self.patch_embed(image) + self.pos_embed
+        return self._encoded(self.patch_embed(image), neighbours)
+
+    def remembering(self, image: Tensor, remembered: Sequence[LayerTokens]) -> Tensor:
+        """(1, 1, edge^3) -> (1, out, g, g, g), with the nearest of what is remembered."""
+        embedded = self.patch_embed(image)
+        return self._encoded(embedded, Neighbours.nearest(_found_by(embedded), remembered))
+
+    def _encoded(self, embedded: Tensor, neighbours: Neighbours | None) -> Tensor:
+        tokens = embedded + self.pos_embed
         for place, block in enumerate(self.blocks):
             if place == self.layer and neighbours is not None and self.local_share < 1:
                 tokens = self._recalling(block, tokens, neighbours)
@@ -84,7 +96,7 @@ class MemorizingEncoder(StudentEncoder):
             tokens = block(tokens)
         block = self.blocks[self.layer]
         _, keys, values, _ = block.attn.parts(block.norm1(tokens))
-        return LayerTokens(keys[0], values[0], embedded.mean(dim=(0, 1, 2, 3)))
+        return LayerTokens(keys[0], values[0], _found_by(embedded))
 
     def _recalling(self, block: StudentBlock, tokens: Tensor, neighbours: Neighbours) -> Tensor:
         """A block whose attention is mixed with that over the neighbours; positions are those of the image itself."""
@@ -96,3 +108,20 @@ class MemorizingEncoder(StudentEncoder):
             recalled = recalled + weight * attended(query, *others, bias)
         mixed = share * local + (1 - share) * recalled
         return block.fed(tokens + block.attn.joined(mixed))
+
+
+def _found_by(embedded: Tensor) -> Tensor:
+    """(1, g, g, g, C) -> (C,)."""
+    return embedded.mean(dim=(0, 1, 2, 3))
+
+
+class MemorizingSam(SamMed3D):
+    """FastSAM3D with a bank: what other images left behind, fixed while it works, on the CPU until it is used."""
+
+    def __init__(self, config: SamConfig, encoder: MemorizingEncoder, remembered: Sequence[LayerTokens] = ()) -> None:
+        super().__init__(config, encoder)
+        self.remembered = tuple(remembered)
+
+    def encode(self, image: Tensor) -> Tensor:
+        """(1, 1, edge^3) -> (1, D, g, g, g)."""
+        return self.image_encoder.remembering(image, self.remembered)

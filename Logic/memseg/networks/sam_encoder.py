@@ -134,11 +134,11 @@ def attended(query: Tensor, key: Tensor, value: Tensor, bias: Tensor) -> Tensor:
 
 
 class GridMLP(nn.Module):
-    """(..., C) -> (..., C) by way of 4 C."""
+    """(..., C) -> (..., C) by way of `wider` times C."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, wider: int = 4) -> None:
         super().__init__()
-        self.lin1, self.lin2 = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+        self.lin1, self.lin2 = nn.Linear(width, wider * width), nn.Linear(wider * width, width)
 
     def forward(self, tokens: Tensor) -> Tensor:
         return self.lin2(functional.gelu(self.lin1(tokens)))

@@ -21,11 +21,16 @@ SPACING_MM = 1.5  # of the samples the published weights were trained on
 
 @dataclass(frozen=True)
 class SamConfig:
-    """boxes: whether the weights know box corners."""
+    """boxes: whether the weights know box corners. spacing_mm: between the samples they are shown. swapped: whether the
+    places of the image's cells have their first two axes swapped, as the published weights were trained with. clip: the
+    largest magnitude of a sample that is told from others; None, as published, for any."""
 
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
     boxes: bool = False
+    spacing_mm: float = SPACING_MM
+    swapped: bool = True
+    clip: float | None = None
 
     @property
     def edge(self) -> int:
@@ -57,12 +62,13 @@ class SamMed3D(nn.Module):
         self.config = config
         shape = config.encoder
         self.image_encoder = image_encoder or ImageEncoder(shape)
-        self.prompt_encoder = PromptEncoder(shape.out, shape.edge, shape.grid, config.boxes)
+        self.prompt_encoder = PromptEncoder(shape.out, shape.edge, shape.grid, config.boxes, config.swapped)
         self.mask_decoder = MaskDecoder(shape.out, config.decoder)
 
     def encode(self, image: Tensor) -> Tensor:
         """(B, 1, edge^3) -> (B, D, g, g, g)."""
-        return self.image_encoder(image)
+        clip = self.config.clip
+        return self.image_encoder(image if clip is None else image.clamp(-clip, clip))
 
     def answer(self, embedding: Tensor, points: Tensor | None, kinds: Tensor | None, mask: Tensor) -> SamAnswer:
         """embedding (B, D, g, g, g); points (B, P, 3) in samples and kinds (B, P) of sam_prompts, or None where only

@@ -29,11 +29,10 @@ class FourierPositions(nn.Module):
         return torch.cat([angles.sin(), angles.cos(), angles.sin()], dim=-1)
 
     def dense(self, grid: int) -> Tensor:
-        """(1, D, g, g, g) of the cells of the image. The first two axes are swapped: at (i, j, k) is the encoding of
-        the point (j, i, k). So the published weights were trained."""
+        """(1, D, g, g, g) of the cells of the image."""
         axis = (torch.arange(grid, device=self.positional_encoding_gaussian_matrix.device) + 0.5) / grid
         places = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), dim=-1)
-        return self(places).transpose(0, 1).permute(3, 0, 1, 2)[None]
+        return self(places).permute(3, 0, 1, 2)[None]
 
 
 class MaskDownscaling(nn.Sequential):
@@ -53,10 +52,13 @@ class MaskDownscaling(nn.Sequential):
 
 
 class PromptEncoder(nn.Module):
-    """See the module. boxes: whether there are embeddings of box corners, as in the weights that take boxes."""
+    """See the module. boxes: whether there are embeddings of box corners, as in the weights that take boxes. swapped:
+    whether the image's cells are told the encoding of another place: the first two axes change places, so that at (i,
+    j, k) is that of the point (j, i, k). So the published weights were trained."""
 
-    def __init__(self, width: int, edge: int, grid: int, boxes: bool) -> None:
+    def __init__(self, width: int, edge: int, grid: int, boxes: bool, swapped: bool = True) -> None:
         super().__init__()
+        self.swapped = swapped
         self.edge, self.grid, self.width = edge, grid, width
         self.pe_layer = FourierPositions(width)
         self.point_embeddings = nn.ModuleList(nn.Embedding(1, width) for _ in range(4 if boxes else 2))
@@ -85,5 +87,10 @@ class PromptEncoder(nn.Module):
         return self.mask_downscaling(mask)
 
     def positions(self) -> Tensor:
-        """(1, D, g, g, g) of the image's cells."""
+        """(1, D, g, g, g), what the decoder is told of the image's cells."""
+        places = self.places()
+        return places.transpose(2, 3) if self.swapped else places
+
+    def places(self) -> Tensor:
+        """(1, D, g, g, g), where the image's cells are, in the encoding of points."""
         return self.pe_layer.dense(self.grid)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -10,8 +11,30 @@ import numpy as np
 from ..errors import PromptError
 from ..geometry import Box
 from ..memory.interaction import Interaction
+from ..memory.slices import Bank
 from ..prompts import Prompt
 from ..volume import Volume
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """A file of weights as its authors publish it.
+
+    size_mb: millions of bytes, as published; 0 where it is not known. sha256: as published, in hexadecimal; "" where it
+    is not known. url: of the file itself; "" where only the page it is offered on is known. about: what sets it apart.
+    """
+
+    name: str
+    size_mb: int = 0
+    sha256: str = ""
+    url: str = ""
+    about: str = ""
+
+    def __post_init__(self) -> None:
+        if self.sha256 and not re.fullmatch(r"[0-9a-f]{64}", self.sha256):
+            raise ValueError("A SHA-256 is 64 hexadecimal digits, in lower case.")
+        if self.name != self.name.strip("./") or "/" in self.name or "\\" in self.name:
+            raise ValueError("A file of weights has a name without folders.")
 
 
 @dataclass(frozen=True)
@@ -21,7 +44,10 @@ class ModelCard:
     prompts: the kinds it takes ("click", "box", "scribble", "lasso", "mask", "text"). weights: file name, or "" where
     the method has none. needs: packages that must be installed, such as ("torch",). published_at: where its authors
     offer the weights, which a user has to bring; "" for weights that ship. size_mb: of those. hardware: what it runs
-    on, in words.
+    on, in words. files: what is offered there and may be downloaded, the recommended one first. weights_of: the model
+    whose weights it runs with, where it has none of its own. trained_by: the command that makes the weights, where
+    nobody publishes any and a user trains them. banks: of one that follows objects from slice to slice as well as it
+    answers prompts, how large slice memory is under each policy, its own policy first.
     """
 
     name: str
@@ -35,6 +61,15 @@ class ModelCard:
     published_at: str = ""
     size_mb: int = 0
     hardware: str = ""
+    files: tuple[WeightsFile, ...] = ()
+    weights_of: str = ""
+    banks: tuple[Bank, ...] = ()
+    trained_by: str = ""
+
+    @property
+    def is_brought(self) -> bool:
+        """Whether a user has to bring the weights, as they do not ship."""
+        return bool(self.published_at or self.trained_by)
 
 
 @dataclass(frozen=True, eq=False)

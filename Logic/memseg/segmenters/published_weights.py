@@ -22,7 +22,7 @@ from ..errors import ModelError
 from .base import ModelCard
 
 ENDINGS = (".safetensors", ".pth", ".pt", ".ckpt")
-LARGEST_BYTES = 4 * 2**30  # the largest known one, with what its optimizer remembers, has 1.2 GB
+LARGEST_BYTES = 6 * 2**30  # BiomedParse's 372 million weights, with what an optimizer remembers, would be 4.5 GB
 _SMALLEST_BYTES = 64
 _LARGEST_PICKLE_BYTES = 64 * 2**20  # names and shapes; the tensors lie beside it
 _MOST_RECORDS = 100_000
@@ -55,14 +55,21 @@ def fitted(built: Callable[[], Network], tensors: Mapping[str, Tensor], path: Pa
     with torch.device("meta"):
         network = built()
     shapes = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    network.load_state_dict(copies(shapes, tensors, path, card), strict=True, assign=True)
+    return network.eval().requires_grad_(False)
+
+
+def copies(
+    shapes: Mapping[str, tuple[int, ...]], tensors: Mapping[str, Tensor], path: Path, card: ModelCard
+) -> dict[str, Tensor]:
+    """Exactly these names and shapes, float32, on the CPU, apart from the file. Raises ModelError."""
     check_fits(shapes, tensors, path, card)
     copied = {name: tensors[name].detach().to("cpu", torch.float32, copy=True).contiguous() for name in shapes}
     if broken := [name for name, value in copied.items() if not bool(torch.isfinite(value).all())]:
         raise ModelError(
             f"The weights {path.name} hold values that are not numbers, in {_names(broken)}; {_again(card)}."
         )
-    network.load_state_dict(copied, strict=True, assign=True)
-    return network.eval().requires_grad_(False)
+    return copied
 
 
 def check_fits(

@@ -34,7 +34,7 @@ from .geodesic import extent_of_mask, place_of, standing_prompts
 from .nano import honour
 from .nano_view import View
 from .sam_before import PLACE, kept, known_logits
-from .sam_engine import Engine, Said
+from .sam_engine import Answered, Engine, Said
 from .sam_weights import load_fastsam3d, load_sam_med3d
 from .sam_window import Mosaic, Place, Window, corners_of, window_of
 
@@ -57,13 +57,16 @@ class SamMed3DSegmenter:
     def __init__(self, network: SamMed3D, device: str = "auto", extending: Extending | None = None) -> None:
         card = catalog.card(self.name)
         self.card = replace(card, prompts=card.prompts | {"box"}) if network.config.boxes else card
-        self._engine = Engine(network, card.title, device)
+        self._engine = self._built(network, card.title, device)
         self._extending = extending or Extending()
 
     @classmethod
     def from_file(cls, path: Path, device: str = "auto", reads: str = "both") -> SamMed3DSegmenter:
         """reads: of no effect, as there is one kind of memory. Raises ModelError for a file that is not the model's."""
         return cls(load_sam_med3d(path), device)
+
+    def _built(self, network: SamMed3D, title: str, device: str) -> Engine:
+        return Engine(network, title, device)
 
     def predict(
         self,
@@ -74,14 +77,14 @@ class SamMed3DSegmenter:
     ) -> Prediction:
         standing = tuple(prompt for prompt in standing_prompts(prompts) if not isinstance(prompt, Text))
         newest, config = standing[-1], self._engine.network.config
-        window = window_of(standing, volume.grid, config.edge, config.cells)
+        window = window_of(standing, volume.grid, config.edge, config.cells, config.spacing_mm)
         remembered = memory or ()
         there_is_some = mask_kji[window.answer.box.slices].any()
         if not newest.positive and (isinstance(newest, BoxPrompt) or not there_is_some):
             return self._without_looking(volume, prompts, standing, mask_kji)
         before = known_logits(window.answer, mask_kji, remembered, window)
         told = before if there_is_some else np.zeros_like(before)  # as training began
-        first = self._engine.answer(volume, window, _said(newest, volume), told)
+        first = self._engine.answer(volume, window, _said(newest, volume), told, remembered)
         mosaic, is_cut_off = self._extended(volume, window, first.logits, before, mask_kji, remembered)
         canvas = window.canvas(mosaic.reach)
         was = known_logits(canvas, mask_kji, remembered, window)
@@ -93,7 +96,18 @@ class SamMed3DSegmenter:
         blind = isinstance(newest, Click) and newest.positive and not ((found > 0) & there).any()
         note = " ".join(filter(None, (self._engine.take_note(), self._note(blind, is_cut_off))))
         answer = mosaic.seen(window.place)[0]
-        return Prediction(box, probability, **kept(first.tokens, newest, window, answer), note=note)
+        remains = self._kept(first, newest, window, answer)
+        return Prediction(box, probability, **remains, attention=self._leaned(first, remembered), note=note)
+
+    def _kept(
+        self, first: Answered, newest: Click | BoxPrompt, window: Window, logits: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """What the interaction memory keeps of the newest prompt, as sam_before.py has it."""
+        return kept(first.tokens, newest, window, logits)
+
+    def _leaned(self, first: Answered, remembered: tuple[Interaction, ...]) -> np.ndarray | None:
+        """`attention` of a Prediction: none, as only the newest logits are read."""
+        return None
 
     def _extended(
         self,
@@ -112,7 +126,7 @@ class SamMed3DSegmenter:
             was = known_logits(beyond.answer, mask_kji, remembered, window)
             seen, there = mosaic.seen(beyond.place)
             said = _going_on(seen, there, was, beyond.answer)
-            found = self._engine.answer(volume, beyond, said, np.where(there, seen, was))
+            found = self._engine.answer(volume, beyond, said, np.where(there, seen, was), remembered)
             mosaic.answers[beyond.place], known[beyond.place] = found.logits, was
             windows.append(beyond)
         return mosaic, False

@@ -12,14 +12,17 @@ from ..errors import ModelError
 from ..networks.fastsam3d import StudentConfig, StudentEncoder
 from ..networks.sam_encoder import EncoderConfig
 from ..networks.sam_med3d import SamConfig, SamMed3D
-from . import published_weights
+from . import published_weights, sam_files, weights
 
 _BOXES = "prompt_encoder.point_embeddings.2.weight"  # only files that know box corners have it
 _ENCODER, _REST = "image_encoder.", ("prompt_encoder.", "mask_decoder.")
 
 
 def load_sam_med3d(path: Path, encoder: EncoderConfig | None = None) -> SamMed3D:
-    """With box corners where the file knows them. encoder: its size, for tests. Raises ModelError."""
+    """With box corners where the file knows them; a file of `memseg train sam-med3d` says its size itself. encoder: the
+    size of another file, for tests. Raises ModelError."""
+    if weights.model_of(path) == sam_files.SAM:
+        return sam_files.load_sam(path)
     card = catalog.card("sam-med3d")
     tensors = published_weights.read(path, card)
     config = SamConfig(encoder or EncoderConfig(), boxes=_BOXES in tensors)

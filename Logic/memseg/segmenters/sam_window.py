@@ -1,8 +1,8 @@
 """Where SAM-Med3D looks: cubes of samples of 1.5 mm along the volume's own axes, and what was answered in them.
 
-A window's image has 128 samples an edge and its answer 32 cells of 6 mm round the same centre, so that the answer,
-interpolated linearly at the volume's voxels, is the published upsampling and the way back in one. Windows of one answer
-lie half an edge apart, so that their cells are those of one lattice.
+As published a window's image has 128 samples an edge and its answer 32 cells of 6 mm round the same centre, so that
+the answer, interpolated linearly at the volume's voxels, is the published upsampling and the way back in one. Windows
+of one answer lie half an edge apart, so that their cells are those of one lattice.
 """
 
 from __future__ import annotations
@@ -25,18 +25,19 @@ Place = tuple[int, int, int]
 @dataclass(frozen=True, eq=False)
 class Window:
     """origin_kji: voxel coordinates of the centre of the first window of an answer. place: how many half windows along
-    k, j, i this one lies from it. samples, cells: along an edge."""
+    k, j, i this one lies from it. samples, cells: along an edge. spacing_mm: between samples."""
 
     grid: Grid
     origin_kji: tuple[float, float, float]
     samples: int
     cells: int
     place: Place = (0, 0, 0)
+    spacing_mm: float = SPACING_MM
 
     @cached_property
     def image(self) -> View:
         """As the network sees it."""
-        return View(self.grid, self._centre_kji, SPACING_MM, self.samples)
+        return View(self.grid, self._centre_kji, self.spacing_mm, self.samples)
 
     @cached_property
     def answer(self) -> View:
@@ -49,7 +50,7 @@ class Window:
 
     @property
     def cell_mm(self) -> float:
-        return SPACING_MM * self.samples / self.cells
+        return self.spacing_mm * self.samples / self.cells
 
     @property
     def key(self) -> tuple[float, ...]:
@@ -69,11 +70,13 @@ class Window:
 
     @property
     def _centre_kji(self) -> tuple[float, float, float]:
-        half = self.samples / 2 * SPACING_MM / np.asarray(self.grid.spacing_kji_mm)
+        half = self.samples / 2 * self.spacing_mm / np.asarray(self.grid.spacing_kji_mm)
         return tuple(float(value) for value in np.asarray(self.origin_kji) + np.asarray(self.place) * half)
 
 
-def window_of(standing: Sequence[Prompt], grid: Grid, samples: int, cells: int) -> Window:
+def window_of(
+    standing: Sequence[Prompt], grid: Grid, samples: int, cells: int, spacing_mm: float = SPACING_MM
+) -> Window:
     """The window of the newest prompt, by the prompts alone, so that it is the same whatever is cached.
 
     A click or box opens a window round itself unless it lies well within one that an earlier prompt has opened; of
@@ -89,7 +92,8 @@ def window_of(standing: Sequence[Prompt], grid: Grid, samples: int, cells: int) 
         if away and min(away) <= _INNER:
             chosen = opened[int(np.argmin(away))]
         else:
-            chosen = Window(grid, tuple(float(value) for value in points.mean(axis=0)), samples, cells)
+            middle = tuple(float(value) for value in points.mean(axis=0))
+            chosen = Window(grid, middle, samples, cells, spacing_mm=spacing_mm)
             opened.append(chosen)
     if chosen is None:
         raise ValueError("A window needs a click or a box.")

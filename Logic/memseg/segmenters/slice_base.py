@@ -43,13 +43,15 @@ class SliceAnswer:
 
     probability: (rows, columns) float32, 0 to 1, object where above 0.5; 0 far from the object. present: 0 to 1, is the
     object in this slice at all. confidence: 0 to 1, the Dice the mask expects. note: a sentence for
-    the user where more than an answer happened, such as a device that had to be left.
+    the user where more than an answer happened, such as a device that had to be left. features: what slice memory keeps
+    of the slice if its mask stays as it was answered; None where that is what `features` says of any mask.
     """
 
     probability: np.ndarray
     present: float
     confidence: float
     note: str = ""
+    features: SliceFeatures | None = None
 
     def __post_init__(self) -> None:
         if self.probability.ndim != 2 or not 0 <= self.present <= 1 or not 0 <= self.confidence <= 1:

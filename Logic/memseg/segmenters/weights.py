@@ -1,7 +1,7 @@
 """The file a network ships in: safetensors, with its configuration and a SHA-256 of its tensors in the header.
 
-Tensors are kept in half precision. A file that is cut short, of another model, changed since it was written, or pickled
-(which could run code) is refused with a sentence; nothing is ever unpickled.
+Tensors are kept in half precision, or in full where that is asked for. A file that is cut short, of another model,
+changed since it was written, or pickled (which could run code) is refused with a sentence; nothing is ever unpickled.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ _LARGEST_BYTES = 64 * 2**20
 _PICKLES = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 
 
-def save(path: Path, model: str, network: nn.Module, config_words: str, note: str = "") -> None:
+def save(path: Path, model: str, network: nn.Module, config_words: str, note: str = "", full: bool = False) -> None:
     """model: name of the kind of network, checked on reading. note: where the weights come from, kept in the header.
-    Raises FileError where the disk refuses."""
-    tensors = {name: value.detach().half().cpu().contiguous() for name, value in network.state_dict().items()}
+    full: in full precision. Raises FileError where the disk refuses."""
+    kept = torch.float32 if full else torch.float16
+    tensors = {name: value.detach().to(kept).cpu().contiguous() for name, value in network.state_dict().items()}
     metadata = {
         "model": model,
         "format": FORMAT,
@@ -41,11 +42,11 @@ def save(path: Path, model: str, network: nn.Module, config_words: str, note: st
         raise FileError(f"{path.name} cannot be written; choose another place or free some space.") from error
 
 
-def load(path: Path, model: str, built: Callable[[str], Network]) -> Network:
+def load(path: Path, model: str, built: Callable[[str], Network], largest_bytes: int = _LARGEST_BYTES) -> Network:
     """The network in evaluation mode, float32, on the CPU. built: makes it from the words of its configuration; may
     raise KeyError, TypeError or ValueError. Raises ModelError with what to do about the file."""
     title = model.removeprefix("memseg-")
-    _refuse_what_is_no_safetensors(path, title)
+    _refuse_what_is_no_safetensors(path, title, largest_bytes)
     try:
         with safe_open(str(path), framework="pt") as file:
             metadata = file.metadata() or {}
@@ -68,7 +69,16 @@ def load(path: Path, model: str, built: Callable[[str], Network]) -> Network:
     return network.eval().requires_grad_(False)
 
 
-def _refuse_what_is_no_safetensors(path: Path, title: str) -> None:
+def model_of(path: Path) -> str:
+    """The kind of network that a file says it holds; "" for a file of another kind, or none."""
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            return (file.metadata() or {}).get("model", "")
+    except (SafetensorError, OSError, ValueError):
+        return ""
+
+
+def _refuse_what_is_no_safetensors(path: Path, title: str, largest_bytes: int) -> None:
     try:
         size = path.stat().st_size
         with open(path, "rb") as file:
@@ -80,7 +90,7 @@ def _refuse_what_is_no_safetensors(path: Path, title: str) -> None:
             f"The weights {path.name} are a pickle, which could run code, so they are not opened; "
             "use the .safetensors file."
         )
-    if size > _LARGEST_BYTES:
+    if size > largest_bytes:
         raise ModelError(f"The weights {path.name} are too large to be of the {title} model; install them again.")
 
 

@@ -45,7 +45,7 @@ def passed(candidates: Sequence[Candidate], tests: Sequence[Test]) -> tuple[list
 
 
 def looks(look: Look) -> Test:
-    """Of a brightness or a shape; a threshold is cut, not tested (cutting.py)."""
+    """Of a brightness or a shape; a threshold is cut, not tested (Sources.cut)."""
     return Test(
         str(look), _bright if look is Brightness.BRIGHT else _dark if look is Brightness.DARK else _SHAPES[look]
     )

@@ -23,7 +23,6 @@ _AS_SURE = 0.6  # of the surest one's confidence: what comes as near as that cou
 _AS_SURE_LESION = 0.8  # the same of the largest or left-most lesion: a less sure one is more often something else
 _AROUND_CLICK_MM = 60.0
 _SMALLEST_MM, _SMALLEST_IN_PLACE_MM = 8.0, 3.0
-_WIDER_MM = 2.0
 _AGREE = 0.5  # overlap (IoU) from which on two sources mean the same
 
 
@@ -73,7 +72,7 @@ class Finder:
         place, tests = self._place_of(thing, place)
         candidates = self._candidates(thing, place, nested)
         if not candidates:
-            raise PromptError(self._not_found(thing))
+            raise PromptError(" ".join(filter(None, (self._not_found(thing), self._sources.unread))))
         tests += [choosing.looks(look) for look in thing.looks if not isinstance(look, Threshold)]
         tests += [choosing.limit(each) for each in thing.limits]
         left, failed = choosing.passed(candidates, tests)
@@ -171,11 +170,12 @@ class Finder:
         if own and nested:
             return own
         told = sources.model(wanted, side)
-        if told:
-            return told
         found = sorted(
             [*sources.recalled(wanted, side), *sources.physics(wanted, side)], key=lambda each: -each.confidence
         )
+        if told:  # a model that was taught names goes first, and what differs from its answer is offered beside it
+            surest = 0.95 * told[0].confidence
+            found = [*told, *(each.with_confidence(min(each.confidence, surest)) for each in found)]
         kept: list[Candidate] = []
         for each in found:
             if all(each.piece.overlap(other.piece) < _AGREE for other in kept):

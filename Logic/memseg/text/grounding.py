@@ -81,7 +81,8 @@ class Surroundings:
     """Where words are to be grounded.
 
     mask_kji: (K, J, I) uint8 0/1, the mask as it is, empty outside `extent`. click_kji: the last positive click, or
-    None. segments: other segments of this volume by name. recall: None is an empty one.
+    None. segments: other segments of this volume by name. recall: None is an empty one. reader: a model that takes
+    text, where the segmenter takes none; None where there is none here.
     """
 
     volume: Volume
@@ -91,6 +92,7 @@ class Surroundings:
     click_kji: tuple[int, int, int] | None = None
     segments: Segments = field(default_factory=lambda: MappingProxyType({}))
     recall: RecallMemory | None = None
+    reader: Segmenter | None = None
 
     def mask(self) -> tuple[Box, np.ndarray]:
         """The mask as it is: its tight box and a bool crop; an empty box where there is none."""

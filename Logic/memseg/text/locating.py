@@ -102,7 +102,7 @@ def _made(seen: Landscape) -> Search:
     nearest = np.clip(nearest, 0, np.array(level.grid.shape_kji) - 1)
     grown = ndimage.binary_dilation(body, iterations=2) if body.any() else level.known > 0.5
     where = grown[tuple(nearest.T)].reshape(shape)
-    return Search(lattice, where, seen.describe(points[where.ravel()]))
+    return Search(lattice, where, seen.describe_lattice(lattice, where))
 
 
 def unlikeness(keys: np.ndarray, places: Search) -> np.ndarray:

@@ -98,7 +98,7 @@ class Patch:
             low[axis] + np.arange(int(np.ceil((high - low)[axis] / self.step)) + 1) * self.step for axis in range(3)
         ]
         level = near_level(spacing_mm)
-        values = [_read(seen, number, axes) for number in (level, min(level + 1, len(seen.levels) - 1))]
+        values = [each.read(axes) for each in seen.levels[level : level + 2]]
         self.size = np.array(values[0].shape[1:])
         self.values = np.ascontiguousarray(np.concatenate(values).reshape(sum(map(len, values)), -1).T)
 
@@ -117,23 +117,8 @@ class Patch:
             squared = np.square(there - looks)
             squared[there < 0] = _BLIND
             np.einsum("nc,nc->n", squared, weight, out=row)
+        costs[:, ~np.any(known, axis=0)] = _BLIND
         return np.minimum(costs, _FARTHEST).T
-
-
-def _read(seen: Landscape, number: int, axes: list[np.ndarray]) -> np.ndarray:
-    """(C, K, J, I) of one level on a lattice along the axes: linear between samples; UNKNOWN outside the volume."""
-    level = seen.levels[number]
-    first = level.grid.ijk_to_ras[:3, 3]
-    step = (axes[0][1] - axes[0][0]) / level.spacing_mm if len(axes[0]) > 1 else 1.0
-    offset = [(axes[axis][0] - first[axis]) / level.spacing_mm for axis in (2, 1, 0)]
-    shape = tuple(len(axes[axis]) for axis in (2, 1, 0))
-    form = (np.full(3, step), offset, shape)
-    values = np.stack(
-        [ndimage.affine_transform(each, *form, order=1, mode="nearest", output=np.float32) for each in level.values]
-    )
-    known = ndimage.affine_transform(level.known, *form, order=1, mode="constant", cval=0.0)
-    values[:, known < 0.4] = UNKNOWN
-    return values
 
 
 def _cube(reach_mm: float, step_mm: float) -> np.ndarray:

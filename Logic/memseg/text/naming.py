@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from ..memory.recall import checked_name
+from .terminology import of_name
 
 
 def key_of(name: str) -> tuple[str, str]:
@@ -13,12 +14,7 @@ def key_of(name: str) -> tuple[str, str]:
     A name that the terminology knows has its term's key; any other its own words in lower case with underscores.
     """
     words = checked_name(name)
-    try:
-        from .terminology import of_name
-    except ImportError:
-        found = None
-    else:
-        found = of_name(words)
+    found = of_name(words)
     if found is not None:
         term, side = found
         return term.key, str(side or "")

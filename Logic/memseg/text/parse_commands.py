@@ -37,7 +37,6 @@ from .query import (
     Smooth,
     SplitSides,
     Take,
-    Union,
 )
 from .terminology import Side
 from .tokens import Phrases
@@ -361,7 +360,3 @@ class CommandReader:
         self._skip(EVENLY)
         if not self._reader.at_end:
             raise PromptError("One command at a time is understood; type the first, then the next.")
-
-
-def flat_parts(asked: Asked) -> tuple[Asked, ...]:
-    return asked.parts if isinstance(asked, Union) else (asked,)

@@ -229,9 +229,8 @@ class Scene:
             margin = np.ceil(8 / np.asarray(volume.grid.spacing_kji_mm)).astype(int)
             near = sight_of(volume, place.box.grown(margin).clipped(volume.shape_kji), self.sight.modality, MOST_VOXELS)
             return near, blobs(near, near.seen(place), bright, smallest_mm)
-        both = {True: self._bright_blobs, False: self._dark_blobs} if bright is None else {}
         if bright is None:
-            found = sorted((*both[True], *both[False]), key=lambda blob: -blob.prominence)
+            found = sorted((*self._bright_blobs, *self._dark_blobs), key=lambda blob: -blob.prominence)
             return self._blob_sight, tuple(found)
         return self._blob_sight, self._bright_blobs if bright else self._dark_blobs
 

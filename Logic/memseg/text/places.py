@@ -8,7 +8,7 @@ outlines of the body. CT enters by a curve of HU, any other image by its ranks w
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from weakref import WeakKeyDictionary
@@ -17,6 +17,7 @@ import numpy as np
 from scipy import ndimage
 
 from ..geometry import Grid
+from ..memory.recall import EMBEDDING_NUMBERS
 from ..volume import Volume
 from . import modality as modalities
 
@@ -25,6 +26,8 @@ MOST_SAMPLES = 2_200_000  # of the finest lattice: 512 x 512 x 300 voxels of 0.8
 CHANNELS = 3  # how bright; how very bright; how empty
 LEVELS = 4  # boxes of 4, 8, 16 and 32 mm
 UNKNOWN = -1.0  # the value of what lies outside the volume
+LEAST_KNOWN = 0.4  # of a box has to be covered by the volume
+_SINGLE = 0.6  # steps from the one sample along an axis up to which a place counts as there
 _AXES = [sign * np.eye(3)[axis] for axis in range(3) for sign in (1, -1)]
 _CORNERS = [np.array([a, b, c]) / np.sqrt(3) for a in (1, -1) for b in (1, -1) for c in (1, -1)]
 RINGS = ((0.0, 0, [np.zeros(3)]), (0.0, 1, [np.zeros(3)]), (12.0, 1, _AXES), (30.0, 2, _AXES + _CORNERS),
@@ -51,6 +54,42 @@ class Level:
     @property
     def spacing_mm(self) -> float:
         return self.grid.spacing_kji_mm[0]
+
+    def read(self, along_ras: Sequence[np.ndarray]) -> np.ndarray:
+        """(C, K, J, I) float32 on a lattice along the patient's axes, between samples linearly; UNKNOWN outside the
+        volume. along_ras: places along R, A and S in world mm."""
+        first, read = self.grid.ijk_to_ras[:3, 3], np.concatenate([self.values, self.known[None]])
+        inside = np.ones((1, 1, 1), bool)
+        for axis, size in enumerate(self.known.shape):
+            places = settled((along_ras[2 - axis] - first[2 - axis]) / self.spacing_mm, size)
+            read = interpolated(read, places, axis + 1)
+            within = (places >= 0) & (places <= size - 1)
+            inside = inside & within.reshape([-1 if other == axis else 1 for other in range(3)])
+        read[:-1, (read[-1] < LEAST_KNOWN) | ~inside] = UNKNOWN
+        return read[:-1]
+
+
+def settled(places: np.ndarray, size: int) -> np.ndarray:
+    """Places along an axis of so many samples; of a single one, whatever lies in its box lies at its centre: of a few
+    slices no place would be known otherwise."""
+    return np.where(np.abs(places) <= _SINGLE, 0.0, places) if size == 1 else places
+
+
+def interpolated(values: np.ndarray, places: np.ndarray, axis: int) -> np.ndarray:
+    """Values at places between samples along an axis, linearly; beyond the last one its value."""
+    last = values.shape[axis] - 1
+    low = np.clip(np.floor(places).astype(int), 0, last)
+    form = [1] * values.ndim
+    form[axis] = len(places)
+    part = np.clip(places - low, 0, 1).astype(np.float32).reshape(form)
+    lower = np.take(values, low, axis)
+    return lower + part * (np.take(values, np.minimum(low + 1, last), axis) - lower)
+
+
+def along(lattice: Grid) -> list[np.ndarray]:
+    """Places along R, A and S in world mm of a lattice along these axes."""
+    start, spacing = lattice.ijk_to_ras[:3, 3], lattice.spacing_kji_mm[0]
+    return [start[axis] + np.arange(size) * spacing for axis, size in enumerate(reversed(lattice.shape_kji))]
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,9 +134,10 @@ class Landscape:
         """(C, N) float32 from one level, between its samples linearly; UNKNOWN outside the volume."""
         level = self.levels[number]
         places = level.grid.kji_from_ras(points_ras).T
+        places = np.stack([settled(along, size) for along, size in zip(places, level.known.shape)])
         values = np.stack([ndimage.map_coordinates(each, places, order=1, mode="nearest") for each in level.values])
         known = ndimage.map_coordinates(level.known, places, order=1, mode="constant", cval=0.0)
-        values[:, known < 0.4] = UNKNOWN
+        values[:, known < LEAST_KNOWN] = UNKNOWN
         return values
 
     def describe(self, points_ras: np.ndarray) -> np.ndarray:
@@ -109,6 +149,16 @@ class Landscape:
             seen = self.sampled(around, min(number, len(self.levels) - 1))
             parts.append(seen.reshape(CHANNELS, len(points), -1).transpose(1, 2, 0).reshape(len(points), -1))
         return np.concatenate([*parts, self._within_outline(points)], axis=1)
+
+    def describe_lattice(self, lattice: Grid, where: np.ndarray) -> np.ndarray:
+        """The same of those places of a lattice along R, A, S that are chosen by a (K, J, I) bool; far quicker."""
+        parts, places = [], along(lattice)
+        for distance, number, directions in RINGS:
+            level = self.levels[min(number, len(self.levels) - 1)]
+            for direction in directions:
+                seen = level.read([place + distance * way for place, way in zip(places, direction)])
+                parts.append(seen[:, where].T)
+        return np.concatenate([*parts, self._within_outline(lattice.ras_from_kji(np.argwhere(where)))], axis=1)
 
     def _within_outline(self, points: np.ndarray) -> np.ndarray:
         """(N, 4): the part of the way from the body's left to its right, from back to front, and both widths."""
@@ -154,7 +204,7 @@ class Landscape:
         kind = [float(self.modality == known) for known in ("CT", "MR", "PET")]
         tail = [share, dense.mean(), empty.mean(), bright.mean(), bright.std()]
         numbers = np.concatenate([kind, extent, tail, spread, profile.ravel()])
-        return np.pad(numbers, (0, 48 - len(numbers))).astype(np.float32)
+        return np.pad(numbers, (0, EMBEDDING_NUMBERS - len(numbers))).astype(np.float32)
 
 
 DIMENSIONS = CHANNELS * sum(len(directions) for _, _, directions in RINGS) + _OUTLINE
@@ -249,7 +299,9 @@ def _finest(volume: Volume, normalise: Callable[[np.ndarray], np.ndarray]) -> Le
             form = [1, 1, 1]
             form[other] = shape[other]
             along = along + (turned[axis, other] * np.arange(shape[other])).reshape(form)
-        known &= (along >= -0.5) & (along <= last[axis] + 0.5)
+        # A slab thinner than a box counts as one box thick, or an oblique one would slip between the boxes' centres.
+        margin = max(0.5, (spacing / grid.spacing_kji_mm[axis] - last[axis]) / 2)
+        known &= (along >= -margin) & (along <= last[axis] + margin)
     return Level(lattice, values * known, known.astype(np.float32))
 
 
@@ -281,10 +333,12 @@ def _blocks(
 
 
 def _coarser(level: Level) -> Level:
-    """Twice as coarse; each box the mean of what is known of the eight it covers."""
+    """Twice as coarse; each box the mean of what is known of the eight it covers. Along an axis on which the volume is
+    no more than one box, that stays where it is and counts as a box of the new size."""
+    single = np.array([size == 1 for size in level.known.shape])
     padding = [(0, size % 2) for size in level.known.shape]
-    known = np.pad(level.known, padding)
-    values = np.pad(level.values, [(0, 0), *padding]) * known
+    known = _doubled(np.pad(level.known, np.where(single[:, None], 0, padding)), single)
+    values = _doubled(np.pad(level.values, [(0, 0), *np.where(single[:, None], 0, padding)]), single) * known
     shape = tuple(size // 2 for size in known.shape)
 
     def pooled(array: np.ndarray) -> np.ndarray:
@@ -293,6 +347,13 @@ def _coarser(level: Level) -> Level:
     part = pooled(known)
     mean = pooled(values) / np.maximum(part, 1e-6)
     matrix = level.grid.ijk_to_ras.copy()
-    matrix[:3, 3] += matrix[:3, :3] @ np.full(3, 0.5)
+    matrix[:3, 3] += matrix[:3, :3] @ np.where(single, 0.0, 0.5)[::-1]
     matrix[:3, :3] *= 2
     return Level(Grid(shape, matrix), mean.astype(np.float32), part.astype(np.float32))
+
+
+def _doubled(array: np.ndarray, single: np.ndarray) -> np.ndarray:
+    """Each sample twice along the single ones of the last three axes."""
+    for axis in np.flatnonzero(single):
+        array = np.repeat(array, 2, axis=axis - 3)
+    return array

@@ -9,7 +9,8 @@ r * local + (1 - r) * sum_j w_j read_j, the local one being a segmenter's to the
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from scipy import ndimage
@@ -19,36 +20,52 @@ from ..memory.recall import RecallEntry, RecallMemory
 from ..prompts import Click
 from ..segmenters.base import Numbered, Segmenter
 from ..volume import Volume
+from .evidence import Evidence
 from .locating import locate
 from .matching import Match, match, signed_distance
-from .places import Landscape, landscape
+from .pieces import distance_mm
+from .places import Landscape, interpolated, landscape
 from .remembering import remember
-from .sharpening import sharpen
+from .sharpening import Looks, sharpen
 
 __all__ = ["Recollection", "recall", "remember"]
 log = logging.getLogger(__name__)
 MOST_CANDIDATES = 12  # entries of a name that are compared with the volume place by place
 TRIED = 2  # so many times as many as answer are matched
 _SOFT_MM = 3.0
+_LEAST_ML = 1e-3
+_MOST_SEARCHED = 1_000_000  # voxels for clicks; more are thinned
 
 
 @dataclass(frozen=True, eq=False)
 class Recollection:
-    """What was recalled. box: in the volume. probability: float32 crop, object where above 0.5. confidence: 0 to 1, the
-    chance that it overlaps the structure well (IoU above 0.3). used: entries and their weights, sum 1, heaviest first.
-    clicks: at the surest places, inside first. why: a sentence."""
+    """What was recalled. grid: the volume's. box: in it. probability: float32 crop, object where above 0.5. evidence:
+    None where the structure would lie outside the volume. used: entries and their weights, sum 1, heaviest first.
+    alone: what was recalled without the segmenter that had its part in this."""
 
+    grid: Grid
     box: Box
     probability: np.ndarray
-    confidence: float
+    evidence: Evidence | None
     used: tuple[tuple[RecallEntry, float], ...]
-    clicks: tuple[Click, ...]
-    why: str = ""
+    alone: Recollection | None = None
 
     @property
     def mask(self) -> np.ndarray:
         """uint8 0/1 crop of the box's shape."""
         return (self.probability > 0.5).astype(np.uint8)
+
+    @property
+    def confidence(self) -> float:
+        """0 to 1: the chance that it overlaps the structure (IoU above 0.3)."""
+        return self.evidence.chance if self.evidence is not None else 0.0
+
+    @cached_property
+    def clicks(self) -> tuple[Click, ...]:
+        """Up to three positive ones, at the deepest likely places recalled, far from each other."""
+        if self.alone is not None:
+            return self.alone.clicks
+        return _clicks(self.probability, self.box, self.grid.spacing_kji_mm)
 
 
 def recall(
@@ -76,15 +93,24 @@ def recall(
     tried = [match(spot.entry, spot.centre_ras, seen) for spot in spots[: TRIED * k]]
     matches = agreeing(sorted(tried, key=lambda found: found.distance))[:k]
     weights = inverse_distances([found.distance for found in matches])
-    box, probability = _read(matches, weights, volume)
-    probability = sharpen(volume, box, probability, [(m.entry, w) for m, w in zip(matches, weights)], seen)
-    confidence = 0.5 if (probability > 0.5).any() else 0.0
-    clicks = _clicks(probability, box, volume)
-    if segmenter is not None and clicks:
-        box, probability = _with_local(volume, segmenter, clicks, ratio, box, probability)
-    used = sorted(zip((found.entry for found in matches), weights), key=lambda pair: -pair[1])
+    box, shape = _read(matches, weights, volume)
+    probability, evidence = shape, None
+    if (shape > 0.5).any():
+        remembered = sum(weight * found.entry.histograms.astype(np.float64) for found, weight in zip(matches, weights))
+        looks = Looks.of(volume, box, seen)
+        probability = sharpen(looks, shape, remembered)
+        now = np.count_nonzero(probability > 0.5) * volume.grid.voxel_volume_mm3 / 1000
+        then = sum(weight * found.entry.volume_ml for found, weight in zip(matches, weights))
+        evidence = Evidence(
+            scan=near[0][1],
+            near=float(sum(weight * found.distance for found, weight in zip(matches, weights))),
+            size=float(np.log(max(now, _LEAST_ML) / then)),
+            looks=float(np.minimum(looks.histogram(shape > 0.5), remembered[0]).sum()),
+        )
+    used = sorted(zip((found.entry for found in matches), map(float, weights)), key=lambda pair: -pair[1])
     log.info("Recalled %s from %d of %d entries", key, len(matches), len(entries))
-    return Recollection(box, probability, confidence, tuple((entry, float(weight)) for entry, weight in used), clicks)
+    answer = Recollection(volume.grid, box, probability, evidence, tuple(used))
+    return answer if segmenter is None else _with_local(answer, volume, segmenter, ratio)
 
 
 def inverse_distances(distances: list[float]) -> np.ndarray:
@@ -143,41 +169,47 @@ def onto_volume(field: np.ndarray, lattice: Grid, volume: Volume) -> tuple[Box, 
     form = (lattice.ras_to_ijk @ volume.grid.ijk_to_ras)[:3]
     turned = form[::-1, :3][:, ::-1]
     moved = form[::-1, 3] + turned @ np.array(box.start_kji)
+    if np.allclose(turned, np.diag(np.diag(turned)), atol=1e-9):  # along the same axes: one by one is far quicker
+        read = np.pad(field, 1)
+        for axis, size in enumerate(box.shape_kji):
+            read = interpolated(read, moved[axis] + 1 + turned[axis, axis] * np.arange(size), axis)
+        return box, read
     return box, ndimage.affine_transform(
         field, turned, moved, box.shape_kji, order=1, mode="constant", cval=0.0, output=np.float32
     )
 
 
-def _clicks(probability: np.ndarray, box: Box, volume: Volume, count: int = 3) -> tuple[Click, ...]:
-    """Positive clicks at the deepest likely places, far from each other; one negative at the deepest unlikely one."""
-    inside = probability > 0.5
+def _clicks(probability: np.ndarray, box: Box, spacing_kji_mm: tuple[float, ...], count: int = 3) -> tuple[Click, ...]:
+    step = max(1, int(np.ceil(np.cbrt(probability.size / _MOST_SEARCHED))))
+    thin = probability[(slice(None, None, step),) * 3]
+    inside = thin > 0.5
     if not inside.any():
         return ()
-    spacing = volume.grid.spacing_kji_mm
-    depth = ndimage.distance_transform_edt(np.pad(inside, 1), sampling=spacing)[1:-1, 1:-1, 1:-1]
-    score = depth * probability
+    spacing = np.asarray(spacing_kji_mm) * step
+    depth = distance_mm(np.pad(inside, 1), tuple(spacing))[1:-1, 1:-1, 1:-1]
+    score = depth * thin
     clicks, apart = [], float(depth.max()) * 1.5
-    axes = np.ogrid[tuple(slice(0, size) for size in box.shape_kji)]
+    axes = np.ogrid[tuple(slice(0, size) for size in thin.shape)]
     for _ in range(count):
         at = np.unravel_index(int(score.argmax()), score.shape)
         if score[at] <= 0.25 * float(depth.max()):
             break
-        clicks.append(Click(tuple(np.add(at, box.start_kji)), True))
-        away = sum(np.square((axis - place) * step) for axis, place, step in zip(axes, at, spacing))
+        clicks.append(Click(tuple(int(place) * step + start for place, start in zip(at, box.start_kji)), True))
+        away = sum(np.square((axis - place) * width) for axis, place, width in zip(axes, at, spacing))
         score = np.where(away > apart**2, score, 0)
     return tuple(clicks)
 
 
-def _with_local(
-    volume: Volume, segmenter: Segmenter, clicks: tuple[Click, ...], ratio: float, box: Box, probability: np.ndarray
-) -> tuple[Box, np.ndarray]:
+def _with_local(answer: Recollection, volume: Volume, segmenter: Segmenter, ratio: float) -> Recollection:
     """r * the segmenter's answer to the clicks + (1 - r) * what was recalled."""
-    local_box, local = local_answer(volume, segmenter, clicks)
-    whole = box.union(local_box)
+    if not answer.clicks:
+        return answer
+    local_box, local = local_answer(volume, segmenter, answer.clicks)
+    whole = answer.box.union(local_box)
     mixed = np.zeros(whole.shape_kji, np.float32)
     mixed[local_box.relative_to(whole).slices] += np.float32(ratio) * local
-    mixed[box.relative_to(whole).slices] += np.float32(1 - ratio) * probability
-    return whole, mixed
+    mixed[answer.box.relative_to(whole).slices] += np.float32(1 - ratio) * answer.probability
+    return replace(answer, box=whole, probability=mixed, alone=answer)
 
 
 def local_answer(volume: Volume, segmenter: Segmenter, clicks: tuple[Click, ...]) -> tuple[Box, np.ndarray]:

@@ -7,7 +7,7 @@ from scipy import ndimage
 
 from ..errors import PromptError
 from ..geometry import Box, Grid
-from ..memory.recall import RecallEntry, checked_name
+from ..memory.recall import BINS, RecallEntry, checked_name
 from ..volume import Volume
 from .naming import key_of
 from .places import UNKNOWN, Landscape, landscape
@@ -18,7 +18,6 @@ MARGIN_MM = 20.0  # how far round the structure it is remembered closely
 MOST_NEAR = 2000
 MOST_BITS = 60_000
 FINEST_MASK_MM = 2.0
-BINS = 32
 THUMBNAIL = 64
 _SHELL_MM = 8.0
 _NEAR_SCALE = 250.0  # near keys 0 to 1 as 0 to 250; 255 is unknown
@@ -57,6 +56,7 @@ def remember(
     near_index, near_spacing = _near(shape)
     near_keys = near_looks(seen, shape.centre_ras + near_places(near_index, near_spacing), near_spacing)
     known = (near_keys < 255).any(axis=1)
+    known |= not known.any()
     image, to_mm = _image(volume, box, shape.centre_ras) if keep_image else (None, None)
     return RecallEntry(
         name=name, key=key, side=side, modality=modality or seen.modality, subject=subject, licence=licence, note=note,

@@ -3,16 +3,17 @@ surroundings': the remembered shape says roughly where, remembered and present i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy import ndimage
 
 from ..geometry import Box
-from ..memory.recall import RecallEntry
+from ..memory.recall import BINS
 from ..volume import Volume
-from .places import Landscape
-from .remembering import BINS, appearance
+from .places import Landscape, interpolated
+from .remembering import appearance
 
 STRENGTH = 1.0  # how much intensities count beside the shape, whose log odds change by 1 every few mm
 REMEMBERED = 0.7  # the remembered histograms' part, beside those of the volume itself
@@ -23,36 +24,51 @@ _MOST_VOXELS = 1_500_000
 _SMALLEST_PIECE = 0.2  # of the largest; smaller ones are dropped
 
 
-def sharpen(
-    volume: Volume,
-    box: Box,
-    probability: np.ndarray,
-    weighted: Sequence[tuple[RecallEntry, float]],
-    seen: Landscape,
-) -> np.ndarray:
-    """(k, j, i) float32 crop at the box: the shape's probability, changed by what the voxels look like."""
-    if box.is_empty or not (probability > 0.5).any():
-        return probability
-    step = max(1, int(np.ceil(np.cbrt(box.size / _MOST_VOXELS))))
-    thin = (slice(None, None, step),) * 3
-    values = appearance(seen.normalise(volume.array_kji[box.slices][thin]))
-    spacing = np.asarray(volume.grid.spacing_kji_mm) * step
-    bins = np.minimum((values * BINS).astype(np.intp), BINS - 1)
-    odds = _log_odds(probability[thin])
+@dataclass(frozen=True, eq=False)
+class Looks:
+    """How the voxels of a box look. values: float32, 0 to 1, of every step-th voxel along each axis. spacing_mm: of
+    these, along k, j, i."""
+
+    values: np.ndarray
+    step: int
+    spacing_mm: np.ndarray
+
+    @classmethod
+    def of(cls, volume: Volume, box: Box, seen: Landscape) -> Looks:
+        step = max(1, int(np.ceil(np.cbrt(box.size / _MOST_VOXELS))))
+        values = appearance(seen.normalise(volume.array_kji[box.slices][_thinned(step)]))
+        return cls(values, step, np.asarray(volume.grid.spacing_kji_mm) * step)
+
+    @cached_property
+    def bins(self) -> np.ndarray:
+        """intp, 0 to BINS - 1."""
+        return np.minimum((self.values * BINS).astype(np.intp), BINS - 1)
+
+    def histogram(self, inside: np.ndarray) -> np.ndarray:
+        """(BINS,) float, sum 1, of the voxels in a bool crop of the box; zeros where there are none."""
+        counts = np.bincount(self.bins[inside[_thinned(self.step)]], minlength=BINS)
+        return counts / max(counts.sum(), 1)
+
+
+def sharpen(looks: Looks, probability: np.ndarray, remembered: np.ndarray) -> np.ndarray:
+    """(k, j, i) float32 crop: the shape's probability, changed by what the voxels look like. remembered: (2, BINS) how
+    often intensities occur inside and close outside."""
+    odds = _log_odds(probability[_thinned(looks.step)])
     now, extra = odds, np.zeros_like(odds)
-    remembered = sum(weight * entry.histograms.astype(np.float32) for entry, weight in weighted)
-    if remembered.shape != (2, BINS):
-        return probability
     for _ in range(ROUNDS):
-        table = _table(bins, 1 / (1 + np.exp(-now)), remembered)
-        extra = ndimage.gaussian_filter(table[bins], _SMOOTH_MM / spacing, mode="nearest") * np.float32(STRENGTH)
+        table = _table(looks.bins, 1 / (1 + np.exp(-now)), remembered)
+        extra = ndimage.gaussian_filter(table[looks.bins], _SMOOTH_MM / looks.spacing_mm, mode="nearest")
+        extra *= np.float32(STRENGTH)
         now = odds + extra
-    if step > 1:
-        places = [np.minimum(np.arange(size) / step, short - 1) for size, short in zip(box.shape_kji, extra.shape)]
-        for axis, place in enumerate(places):
-            extra = _stretched(extra, place, axis)
+    if looks.step > 1:
+        for axis, size in enumerate(probability.shape):
+            extra = interpolated(extra, np.arange(size) / looks.step, axis)
     whole = 1 / (1 + np.exp(-(_log_odds(probability) + extra)))
     return _tidied(whole.astype(np.float32))
+
+
+def _thinned(step: int) -> tuple[slice, slice, slice]:
+    return (slice(None, None, step),) * 3
 
 
 def _log_odds(probability: np.ndarray) -> np.ndarray:
@@ -71,15 +87,6 @@ def _table(bins: np.ndarray, probability: np.ndarray, remembered: np.ndarray) ->
         mixed = REMEMBERED * before + (1 - REMEMBERED) * present
         parts.append(ndimage.correlate1d(mixed, [0.25, 0.5, 0.25], mode="nearest") + 0.003)
     return np.clip(np.log(parts[0] / parts[1]), -_MOST_ODDS, _MOST_ODDS).astype(np.float32)
-
-
-def _stretched(values: np.ndarray, places: np.ndarray, axis: int) -> np.ndarray:
-    low = np.floor(places).astype(int)
-    high = np.minimum(low + 1, values.shape[axis] - 1)
-    form = [1, 1, 1]
-    form[axis] = len(places)
-    part = (places - low).astype(np.float32).reshape(form)
-    return np.take(values, low, axis) * (1 - part) + np.take(values, high, axis) * part
 
 
 def _tidied(probability: np.ndarray) -> np.ndarray:

@@ -132,12 +132,6 @@ def plural_name_of(term: Term, side: Side | None) -> str:
     return many if side is None else f"{tail[1]}{side} {tail[2]}" if tail else f"{side} {many}"
 
 
-def key_of(name: str) -> str:
-    """The key of the term of that name, or the name itself in a key's form, for what the table does not know."""
-    known = of_name(name)
-    return known[0].key if known else "_".join(plain(name).split())
-
-
 def lookup(words: str) -> Named | None:
     """What the whole phrase names. A side may stand anywhere in the name of something paired."""
     split = [american(word) for word in plain(words).split() if word not in _FILLERS]
@@ -152,12 +146,13 @@ def _lookup(split: tuple[str, ...]) -> Named | None:
     if found := known.get(" ".join(split)):
         return found
     sides = [word for word in split if word in _SIDE_WORDS]
-    for count in (1, 0):  # a name may hold a side of its own: "left right ventricle" is none, "left l3" is none
-        if len(sides) == 1 and count:
-            rest = known.get(" ".join(word for word in split if word != sides[0]))
-            if rest and rest.term.paired and rest.side is None:
-                return Named(rest.term, _SIDE_WORDS[sides[0]], rest.plural)
-    return None
+    if len(sides) != 1:
+        return None
+    rest = known.get(" ".join(word for word in split if word != sides[0]))
+    # A name may hold a side of its own, or make no sense with one: "left right ventricle" is none, "left l3" is none.
+    if rest is None or not rest.term.paired or rest.side is not None:
+        return None
+    return Named(rest.term, _SIDE_WORDS[sides[0]], rest.plural)
 
 
 @cache

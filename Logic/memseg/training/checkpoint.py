@@ -1,9 +1,9 @@
 """A training run on the disk: files of at most 16 MiB, so that they travel, and each of one kind.
 
 `weights`, `average`, `first`, `second` (.safetensors, numbered when one file would be too large) are the network, its
-running average and AdamW's two moments; `state.json` holds the step, the configuration and what the run was told. A
-folder is written beside its place first and then put there, so that an interrupted save leaves the last one. Compact
-checkpoints keep all but the weights in bfloat16: a third smaller, and no longer exact to the bit.
+running average and AdamW's two moments (of what is trained); `state.json` holds the step, the configuration and what
+the run was told. A folder is written beside its place first and then put there, so that an interrupted save leaves the
+last one. Compact checkpoints keep all but the weights in bfloat16: a third smaller, and no longer exact to the bit.
 """
 
 from __future__ import annotations
@@ -58,10 +58,11 @@ def load(folder: Path) -> Checkpoint:
         for kind in KINDS:
             paths = sorted(folder.glob(f"{kind}-*.safetensors"))
             tensors[kind] = {name: value.float() for path in paths for name, value in load_file(path).items()}
-        names = [sorted(part) for part in tensors.values()]
-        if not names[0] or any(other != names[0] for other in names[1:]) or not isinstance(state, dict):
+        weights, average, first, second = (tensors[kind].keys() for kind in KINDS)
+        whole = weights and weights == average and first == second and first <= weights
+        if not whole or not set(state["updates"]) <= first:
             raise ValueError("files are missing")
-    except (OSError, ValueError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise FileError(
             f"There is no whole checkpoint in {folder.name}; give the folder that a training run wrote."
         ) from error

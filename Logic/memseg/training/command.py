@@ -1,35 +1,31 @@
-"""`memseg train prepare`, `memseg train nano` and `memseg train slices`. Light to import: torch comes with the training
-itself."""
+"""`memseg train`: prepare, nano and slices here, sam-med3d and mais in sam_command.py, biomedparse-memory in
+biomedparse_command.py, auto in auto_command.py. Light to import: torch comes with the training itself."""
 
 from __future__ import annotations
 
-import csv
-import signal
-import time
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
-from ..errors import FileError, ModelError
+from ..errors import ModelError
+from .auto_command import auto
+from .biomedparse_command import biomedparse_memory
+from .running import console, ready, run, supplies_of
+from .sam_command import mais, sam_med3d
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from typing import Any
-
     from ..networks.nano import NanoConfig
     from ..networks.slices import SliceConfig
-    from .loop import Loop, Progress
     from .shards import Shard
     from .slice_trainer import SliceTrainer
     from .trainer import Trainer
 
-app = typer.Typer(help="Train the shipped networks, on a GPU in slices of some minutes.", no_args_is_help=True)
-console = Console()
-_LOG = "log.csv"
+app = typer.Typer(help="Train the networks, on a GPU in slices of some minutes.", no_args_is_help=True)
+app.command("sam-med3d")(sam_med3d)
+app.command("mais")(mais)
+app.command("biomedparse-memory")(biomedparse_memory)
+app.command()(auto)
 
 
 @app.command()
@@ -98,8 +94,8 @@ def nano(
     def supplied(shards: tuple[Shard, ...]) -> Supply:
         return Supply(trainer.device, plan.edge, shards, plan.synthetic)
 
-    supplies = _supplies(tuple(shards or ()), supplied)
-    _run(trainer, supplies, out, minutes, watch_every, compact, lambda: export(trainer, out / "nano.safetensors"))
+    supplies = supplies_of(tuple(shards or ()), supplied)
+    run(trainer, supplies, out, minutes, watch_every, compact, lambda: export(trainer, out / "nano.safetensors"))
 
 
 @app.command()
@@ -152,53 +148,8 @@ def slices(
     def supplied(shards: tuple[Shard, ...]) -> StackSupply:
         return StackSupply(trainer.device, plan.edge, shards, plan.synthetic, plan.seed)
 
-    supplies = _supplies(tuple(shards or ()), supplied)
-    _run(trainer, supplies, out, minutes, watch_every, compact, lambda: export(trainer, out / "slices.safetensors"))
-
-
-def _run(
-    trainer: Loop,
-    supplies: tuple[Any, Any],
-    out: Path,
-    minutes: float,
-    watch_every: int,
-    compact: bool,
-    export: Callable[[], None],
-) -> None:
-    until = time.monotonic() + 60 * minutes * 0.97 - 5  # watching and saving at the end take some seconds
-    console.print(f"Training on {trainer.device} from step {trainer.step} of {trainer.plan.steps}.")
-    out.mkdir(parents=True, exist_ok=True)
-    training, watched = supplies
-
-    def keep() -> None:
-        _watch(rows, trainer, watched)
-        _save(trainer, out, compact)
-        export()
-
-    with _stoppable() as asked, _log(out / _LOG) as rows:
-        for progress in trainer.run(training, until, lambda: bool(asked)):
-            last = progress.step == trainer.plan.steps
-            if progress.step % 20 == 0 or last or progress.step == 1:
-                _tell(rows, progress)
-            if progress.step % watch_every == 0:
-                keep()
-        keep()
-
-
-def _ready(device: str, resume: Path | None, weights: Path | None, shape: dict[str, object], options: str) -> Any:
-    """The device to train on. options: those that make up a network, which one that is given has already."""
-    import torch
-
-    from ..segmenters.placed import chosen_device
-
-    place = chosen_device(device)
-    torch.set_float32_matmul_precision("high")
-    torch.backends.cudnn.benchmark = True  # the convolutions of a run all have the same shapes
-    if (resume is not None or weights is not None) and shape:
-        raise FileError(f"The network is the one given; leave out {options}.")
-    if resume is not None and weights is not None:
-        raise FileError("A resumed run has its weights; leave out --weights.")
-    return place
+    supplies = supplies_of(tuple(shards or ()), supplied)
+    run(trainer, supplies, out, minutes, watch_every, compact, lambda: export(trainer, out / "slices.safetensors"))
 
 
 def _trainer(
@@ -208,7 +159,7 @@ def _trainer(
     from . import checkpoint
     from .trainer import Plan, Trainer
 
-    place = _ready(device, resume, weights, shape, "--region, --widths and --memory")
+    place = ready(device, resume, weights, shape, "--region, --widths and --memory")
     if weights is not None:
         return Trainer.beginning_with(nano_weights.load(weights), place, **changes)
     if resume is not None:
@@ -223,7 +174,7 @@ def _slice_trainer(
     from . import checkpoint
     from .slice_trainer import SlicePlan, SliceTrainer
 
-    place = _ready(device, resume, weights, shape, "--window and --widths")
+    place = ready(device, resume, weights, shape, "--window and --widths")
     if weights is not None:
         return SliceTrainer.beginning_with(slice_weights.load(weights), place, **changes)
     if resume is not None:
@@ -254,62 +205,3 @@ def _network(shape: dict[str, object]) -> NanoConfig:
         return NanoConfig(**fields, memory=MemoryConfig(variant=str(shape.get("memory", "both"))))
     except (ValueError, IndexError) as error:
         raise ModelError(f"There is no such network: {error}") from error
-
-
-def _supplies(folders: tuple[Path, ...], supplied: Callable[[tuple[Shard, ...]], Any]) -> tuple[Any, Any]:
-    """To train from, and to watch training by: of the shards, those held out for it."""
-    from .shards import read
-
-    found = [shard for folder in folders for shard in read(folder)]
-    training, watched = (tuple(shard for shard in found if shard.watch == watch) for watch in (False, True))
-    return supplied(training), supplied(watched)
-
-
-@contextmanager
-def _stoppable() -> Iterator[list[int]]:
-    """The first Ctrl-C (or a polite kill) fills the list and lets the step finish; the old ways return afterwards."""
-    asked: list[int] = []
-
-    def stop(number: int, _frame: FrameType | None) -> None:
-        if not asked:
-            console.print("Stopping after this step.")
-        asked.append(number)
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def _log(path: Path) -> Iterator[csv.DictWriter]:
-    """Appends to the log of the run: step, what (training or a kind of watching), loss, Dice after each click."""
-    names = ("step", "what", "loss", "gradient", "seconds", "dice")
-    new = not path.exists()
-    with open(path, "a", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, names)
-        if new:
-            writer.writeheader()
-        yield writer
-
-
-def _tell(rows: csv.DictWriter, progress: Progress) -> None:
-    values = (f"{progress.loss:.4f}", f"{progress.gradient:.3f}", f"{progress.seconds:.1f}", f"{progress.dice:.4f}")
-    rows.writerow(dict(zip(rows.fieldnames, (progress.step, "training", *values))))
-    console.print(f"step {progress.step}: loss {values[0]}, Dice {values[3]}, {values[2]} s")
-
-
-def _watch(rows: csv.DictWriter, trainer: Loop, watched: Any) -> None:
-    for name, values in trainer.watch(watched).items():
-        scores = " ".join(f"{value:.4f}" for value in values)
-        rows.writerow(dict(zip(rows.fieldnames, (trainer.step, name, "", "", "", scores))))
-        console.print(f"step {trainer.step}, {name}: {scores}")
-
-
-def _save(trainer: Loop, out: Path, compact: bool) -> None:
-    from . import checkpoint
-
-    checkpoint.save(out / "checkpoint", trainer.checkpoint(), compact)
-    console.print(f"Saved step {trainer.step}.")

@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -24,7 +24,8 @@ TRAINING, WATCHING, NETWORK = 1, 2, 3  # streams of random numbers
 @dataclass(frozen=True)
 class Schedule:
     """What a run of any network is told; a resumed run keeps it. steps: length of the cosine schedule. average: decay
-    of the running average of the weights. watched: objects to watch training by, always the same."""
+    of the running average of the weights. watched: objects to watch training by, always the same. accumulate: batches
+    of a step, one after the other."""
 
     seed: int = 0
     steps: int = 4_000
@@ -38,6 +39,7 @@ class Schedule:
     synthetic: float = 0.4
     autocast: bool = True
     watched: int = 16
+    accumulate: int = 1
 
     def rate_at(self, step: int) -> float:
         """Linear warm-up (a tenth of a short schedule), then a cosine down to the last rate."""
@@ -64,6 +66,8 @@ class Loop:
     """A network, its running average and its optimiser at one step. A subclass gives `_built`, `_episode`, `watch` and
     how its plan is written down."""
 
+    betas = (0.9, 0.99)
+
     def __init__(self, plan: Schedule, device: torch.device) -> None:
         self.plan, self.device, self.step = plan, device, 0
         torch.set_flush_denormal(True)
@@ -72,7 +76,7 @@ class Loop:
             self.network = self._built().to(device)
             self.average = self._built().to(device).requires_grad_(False).eval()
         self.average.load_state_dict(self.network.state_dict())
-        self.optimiser = torch.optim.AdamW(_groups(self.network, plan.decay), lr=plan.rate, betas=(0.9, 0.99))
+        self.optimiser = torch.optim.AdamW(self._groups(), lr=plan.rate, betas=self.betas)
 
     def _built(self) -> nn.Module:
         """A new network of the plan."""
@@ -101,11 +105,14 @@ class Loop:
         plan = self.plan
         source = generator(self.device, plan.seed, TRAINING, self.step)
         self.network.train()
-        loss, dice = self._episode(supply, source)
         for group in self.optimiser.param_groups:
-            group["lr"] = plan.rate_at(self.step)
+            group["lr"] = plan.rate_at(self.step) * group.get("share", 1.0)
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        loss, dice = torch.zeros((), device=self.device), 0.0
+        for _ in range(plan.accumulate):
+            part, reached = self._episode(supply, source)
+            (part / plan.accumulate).backward()
+            loss, dice = loss + part.detach() / plan.accumulate, dice + float(reached) / plan.accumulate
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), plan.clip)
         if bool(torch.isfinite(loss)) and bool(torch.isfinite(norm)):
             self.optimiser.step()
@@ -113,14 +120,15 @@ class Loop:
         else:
             log.warning("Step %d gave a loss that is not a number; it was left out.", self.step + 1)
         self.step += 1
-        return float(loss.detach()), float(dice), float(norm)
+        return float(loss), dice, float(norm)
 
     def _follow(self) -> None:
         """The running average takes up the new weights; young runs are followed faster."""
         keep = min(self.plan.average, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
             for average, value in zip(self.average.parameters(), self.network.parameters()):
-                average.lerp_(value, 1 - keep)
+                if value.requires_grad:
+                    average.lerp_(value, 1 - keep)
 
     def run(
         self, supply: Any, until: float | None = None, stop: Callable[[], bool] = lambda: False
@@ -134,15 +142,15 @@ class Loop:
 
     def checkpoint(self) -> Checkpoint:
         """All it takes to go on as if nothing had happened."""
-        names = {parameter: name for name, parameter in self.network.named_parameters()}
+        names = {each: name for name, each in self.network.named_parameters() if each.requires_grad}
         empty = {name: torch.zeros_like(parameter) for parameter, name in names.items()}
         moments = {"first": dict(empty), "second": dict(empty)}
         for parameter, held in self.optimiser.state.items():
             moments["first"][names[parameter]] = held["exp_avg"]
             moments["second"][names[parameter]] = held["exp_avg_sq"]
         tensors = {
-            "weights": dict(self.network.named_parameters()),
-            "average": dict(self.average.named_parameters()),
+            "weights": self.network.state_dict(),
+            "average": self.average.state_dict(),
             **moments,
         }
         # A parameter without a gradient, such as the memory's in an episode of one round, is not updated in that step.
@@ -165,6 +173,10 @@ class Loop:
         self.network.load_state_dict(weights.state_dict())
         self.average.load_state_dict(weights.state_dict())
 
+    def _groups(self) -> list[dict[str, Any]]:
+        """What the optimiser changes. share: of the rate that a group learns at, 1 where it is not said."""
+        return decayed(self.network.parameters(), self.plan.decay)
+
     def _take(self, saved: Checkpoint) -> None:
         self.network.load_state_dict(saved.tensors["weights"])
         self.average.load_state_dict(saved.tensors["average"])
@@ -178,10 +190,10 @@ class Loop:
                 }
 
 
-def _groups(network: nn.Module, decay: float) -> list[dict[str, Any]]:
-    """Weight decay for matrices and kernels only."""
-    parameters = list(network.parameters())
+def decayed(parameters: Iterable[nn.Parameter], decay: float, share: float = 1.0) -> list[dict[str, Any]]:
+    """Two groups: weight decay for matrices and kernels only."""
+    held = list(parameters)
     return [
-        {"params": [each for each in parameters if each.ndim > 1], "weight_decay": decay},
-        {"params": [each for each in parameters if each.ndim <= 1], "weight_decay": 0.0},
+        {"params": [each for each in held if each.ndim > 1], "weight_decay": decay, "share": share},
+        {"params": [each for each in held if each.ndim <= 1], "weight_decay": 0.0, "share": share},
     ]

@@ -58,15 +58,15 @@ class Supply:
         held = self.labelled[int(whole(source, (1,), len(self.labelled)))]
         label, low, high = held.boxes[int(whole(source, (1,), len(held.boxes)))]
         spacing = self._spacing(source, held, low, high)
-        places, native = self._places(source, held, low, high, spacing)
-        grid = _normalised(places, held.labels.shape).reshape(1, self.edge, self.edge, self.edge, 3)
+        places, native = self._places(source, held, self._middle(low, high), spacing)
+        grid = normalised_places(places, held.labels.shape).reshape(1, self.edge, self.edge, self.edge, 3)
         inside = (grid.abs() <= 1).all(dim=-1)[:, None]
         target = functional.grid_sample(
             (held.labels == label)[None, None].float(), grid, mode="nearest", align_corners=False
         )
-        image = _antialiased(held, spacing)
+        image = antialiased(held, spacing)
         picture = functional.grid_sample(image, grid, padding_mode="border", align_corners=False)
-        picture = _recoloured(source, (picture - held.low) / max(held.high - held.low, 1e-6))
+        picture = recoloured(source, (picture - held.low) / max(held.high - held.low, 1e-6))
         low_value, high_value = picture.new_zeros(1), picture.new_ones(1)
         size = torch.tensor([spacing], device=self.device)
         return Scenes(picture, (target > 0.5) & inside, inside, low_value, high_value, size, native)
@@ -76,8 +76,8 @@ class Supply:
         held = self.labelmaps[int(whole(source, (1,), len(self.labelmaps)))]
         _, low, high = held.boxes[int(whole(source, (1,), len(held.boxes)))]
         spacing = self._spacing(source, held, low, high)
-        places, _ = self._places(source, held, low, high, spacing)
-        grid = _normalised(places, held.labels.shape).reshape(1, self.edge, self.edge, self.edge, 3)
+        places, _ = self._places(source, held, self._middle(low, high), spacing)
+        grid = normalised_places(places, held.labels.shape).reshape(1, self.edge, self.edge, self.edge, 3)
         labels = functional.grid_sample(held.labels[None, None].float(), grid, mode="nearest", align_corners=False)
         inside = (grid.abs() <= 1).all(dim=-1)[:, None]
         labels = labels.round().long()
@@ -92,15 +92,19 @@ class Supply:
         fill = 0.125 * 7.2 ** number(source, 0, 1)
         return max(extent_mm / fill / self.edge, 0.5 * min(held.spacing))
 
+    def _middle(self, low: tuple[int, ...], high: tuple[int, ...]) -> Tensor:
+        """(3,) voxel coordinates of a box's centre."""
+        return (torch.tensor(low, device=self.device) + torch.tensor(high, device=self.device) - 1).float() / 2
+
     def _places(
-        self, source: Generator, held: Held, low: tuple[int, ...], high: tuple[int, ...], spacing: float
+        self, source: Generator, held: Held, middle: Tensor, spacing: float, aside: float = 0.25
     ) -> tuple[Tensor, Tensor]:
-        """(S^3, 3) voxel coordinates of the scene's samples, and (1, 3) the volume's spacing along the scene's axes."""
+        """(S^3, 3) voxel coordinates of the scene's samples, and (1, 3) the volume's spacing along the scene's axes.
+        middle (3,): voxel coordinates of the scene's centre, but for `aside` of its edge to either side."""
         device, edge = self.device, self.edge
         turn = _turn(source, device)
         stretch = 1 + 0.1 * normal(source, (3,)).clamp(-2, 2)
-        middle = (torch.tensor(low, device=device) + torch.tensor(high, device=device) - 1).float() / 2
-        aside_mm = uniform(source, (3,), -0.25, 0.25) * edge * spacing
+        aside_mm = uniform(source, (3,), -aside, aside) * edge * spacing
         size = torch.tensor(held.spacing, device=device)
         offset_mm = (cell_centres(edge, device) * (edge / 2 * spacing) * stretch + aside_mm) @ turn.T
         native = (turn.square().T @ size.square()).sqrt()[None]
@@ -117,13 +121,13 @@ def _held(shard: Shard, device: torch.device) -> Held:
     return Held(labels, shard.spacing_kji_mm, tuple(boxes), image, low, high)
 
 
-def _normalised(voxels: Tensor, shape: tuple[int, ...]) -> Tensor:
+def normalised_places(voxels: Tensor, shape: tuple[int, ...]) -> Tensor:
     """(..., 3) voxel coordinates (k, j, i) to what grid_sample wants: (i, j, k), -1 to 1 from face to face."""
     size = torch.tensor(shape, device=voxels.device, dtype=voxels.dtype)
     return ((voxels + 0.5) * 2 / size - 1).flip(-1)
 
 
-def _antialiased(held: Held, spacing: float) -> Tensor:
+def antialiased(held: Held, spacing: float) -> Tensor:
     """The image, averaged over as many voxels along each axis as a scene sample spans, on its own grid."""
     factors = [max(1, int(spacing / size)) | 1 for size in held.spacing]
     if max(factors) == 1:
@@ -151,7 +155,7 @@ def _turn(source: Generator, device: torch.device) -> Tensor:
     return matrix
 
 
-def _recoloured(source: Generator, picture: Tensor) -> Tensor:
+def recoloured(source: Generator, picture: Tensor) -> Tensor:
     """Gamma, bias field, noise, sometimes inverted; 0 to 1 is the volume's robust range before and after."""
     gamma = 2.0 ** number(source, -0.7, 0.7)
     picture = picture.clamp(-0.5, 1.5)

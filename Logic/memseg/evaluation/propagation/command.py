@@ -136,6 +136,8 @@ def run(options: Options, console: Console) -> Record:
         console.print(f"{chapter.title}: {_counted(chapter, record, options)}", style="bold", markup=False)
         for sheet in _sheets(chapter, record):
             console.print(sheet.table())
+    for note in filter(None, (method.note for method in methods)):
+        console.print(note, markup=False, highlight=False, soft_wrap=True)
     for spelling, reason in left_out.items():
         console.print(f"Left out: {spelling}. {reason}", markup=False)
     if options.json is not None:
@@ -241,6 +243,7 @@ def _report(options: Options, chapters: Sequence[Chapter], record: Record, left_
         "session suggests, replaced by the truth and followed again from there; *worst*: it is the one with most wrong "
         "voxels, which the truth alone tells.\n",
     ]
+    lines += [f"{method.note}\n" for method in chapters[0].methods if method.note]
     lines += [f"Left out: `{spelling}`. {reason}\n" for spelling, reason in left_out.items()]
     for chapter in chapters:
         lines += [f"## {chapter.title}\n", f"{_counted(chapter, record, options)}.\n"]

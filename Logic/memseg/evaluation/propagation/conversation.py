@@ -25,7 +25,7 @@ class Conversation:
     """
 
     def __init__(self, case: Case, segmenter: SliceSegmenter, memory: SliceMemory, given: Sequence[int]) -> None:
-        self._case = case
+        self._case, self._policy = case, memory.policy
         # A volume of its own, so that no method is quicker by what an earlier one has cached of it.
         self._session = Session(replace(case.volume), build("geodesic"), slices=segmenter)
         history = self._session.history
@@ -82,7 +82,8 @@ class Conversation:
         patience = {"patience": self._case.gap + 1} if self._case.gap else {}
         self._steps, self._seconds = 0, 0.0
         start = time.perf_counter()
-        for _ in self._session.propagate(self._case.axis, reference=list(references), **bounds, **patience):
+        asked = {**bounds, **patience, "policy": self._policy}
+        for _ in self._session.propagate(self._case.axis, reference=list(references), **asked):
             self._seconds += time.perf_counter() - start
             self._steps += 1
             start = time.perf_counter()

@@ -10,15 +10,15 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from ... import catalog
-from ...build import build, build_slices
+from ...build import build, build_random, build_slices
 from ...errors import ModelError
 from ...memory.slice_policies import POLICIES
 from ...memory.slices import CAPACITY, RECENT_CAPACITY, SliceMemory
 from ...prompts import Click
-from ...segmenters.base import Segmenter
+from ...segmenters.base import ModelCard, Segmenter
 from ...segmenters.slice_base import SliceSegmenter
 from ...session import Session
-from ..methods import check_each_once, installed_peer, weights_digest
+from ..methods import RANDOM, check_each_once, installed_peer, note_on_weights, weights_digest
 from ..simulation import deepest_voxel
 from .cases import Case
 from .conversation import Conversation
@@ -30,9 +30,10 @@ PEERS = ("slice-geodesic", COPY, "fill", "nano")
 
 
 class Method(Protocol):
-    """fewest: how many true slices it starts from at least."""
+    """fewest: how many true slices it starts from at least. note: what a reader has to know of its weights, or ""."""
 
     name: str
+    note: str
     fewest: ClassVar[int]
 
     def record(self) -> dict[str, Any]:
@@ -56,12 +57,17 @@ class Filler(Protocol):
 
 @dataclass(frozen=True)
 class Propagation:
-    """Propagation in a session. memory: the empty one it begins with."""
+    """Propagation in a session. memory: the empty one it begins with. random: with weights drawn by chance."""
 
     name: str
     segmenter: SliceSegmenter
     memory: SliceMemory = field(default_factory=SliceMemory)
+    random: bool = False
     fewest: ClassVar[int] = 1
+
+    @property
+    def note(self) -> str:
+        return note_on_weights(self.name, self.segmenter.card, self.random)
 
     def record(self) -> dict[str, Any]:
         return {
@@ -70,7 +76,7 @@ class Propagation:
             "capacity": self.memory.capacity,
             "recent_capacity": self.memory.recent_capacity,
             "tau_mm": self.memory.tau_mm,
-            "weights_sha256": weights_digest(self.segmenter.card),
+            "weights_sha256": RANDOM if self.random else weights_digest(self.segmenter.card),
         }
 
     def begun(self, case: Case, given: Sequence[int]) -> Conversation:
@@ -86,6 +92,7 @@ class Copy:
     """The slice drawn, on all slices between the object's first and last, which a user would have to know."""
 
     name: str = COPY
+    note: ClassVar[str] = ""
     fewest: ClassVar[int] = 1
 
     def record(self) -> dict[str, Any]:
@@ -102,6 +109,7 @@ class Filling:
     """Slices drawn at both ends and perhaps between them, filled by a peer that never looks at the image."""
 
     filler: Filler
+    note: ClassVar[str] = ""
     fewest: ClassVar[int] = 2
 
     @property
@@ -128,10 +136,16 @@ class InVolume:
 
     name: str
     segmenter: Segmenter
+    random: bool = False
     fewest: ClassVar[int] = 1
 
+    @property
+    def note(self) -> str:
+        return note_on_weights(self.name, self.segmenter.card, self.random)
+
     def record(self) -> dict[str, Any]:
-        return {"name": self.name, "weights_sha256": weights_digest(self.segmenter.card)}
+        weights = RANDOM if self.random else weights_digest(self.segmenter.card)
+        return {"name": self.name, "weights_sha256": weights}
 
     def answer(self, case: Case, given: Sequence[int]) -> Answer:
         session = Session(replace(case.volume), self.segmenter)
@@ -147,17 +161,24 @@ class InVolume:
 
 
 def method_of(spelling: str, device: str = "auto") -> Method:
-    """The method so spelled: NAME, NAME:POLICY or NAME:single for a slice segmenter, or a peer. Raises ModelError."""
+    """The method so spelled: NAME, NAME:POLICY or NAME:single for a slice segmenter, or a peer; NAME:random for a
+    published model without its weights. Raises ModelError."""
     name, *words = spelling.split(":")
+    random = RANDOM in words
+    words = [word for word in words if word != RANDOM]
     if name in {card.name for card in catalog.slice_cards()}:
-        memory = SliceMemory()
+        card = catalog.slice_card(name)
+        memory = SliceMemory(policy=_own_policy(card))
         for word in words:
             memory = replace(memory, **_setting(word, spelling))
-        return Propagation(spelling, build_slices(name, device), memory)
+        made = build_random(name, device) if random else build_slices(name, device)
+        return Propagation(spelling, made, memory, random)
     if words:
         raise ModelError(f"'{name}' has no memory of slices that '{spelling}' could change; write {name} alone.")
     if name == COPY:
         return Copy()
+    if random:
+        return InVolume(spelling, build_random(name, device), random)
     peer = installed_peer(name, PEER_GROUP)
     return InVolume(name, build(name, device)) if peer is None else Filling(peer)
 
@@ -170,9 +191,16 @@ def methods_of(spellings: tuple[str, ...], device: str = "auto") -> tuple[Method
 
 def peers_of(model: str) -> tuple[str, ...]:
     """What a slice segmenter is compared with unless something else is asked for."""
-    words = (*(policy for policy in POLICIES if policy != SliceMemory().policy), SINGLE)
+    cards = {card.name: card for card in catalog.slice_cards()}
+    own = _own_policy(cards[model]) if model in cards else SliceMemory().policy
+    words = (*(policy for policy in POLICIES if policy != own), SINGLE)
     memories = tuple(f"{model}:{word}" for word in words) if ":" not in model else ()
     return tuple(dict.fromkeys(each for each in (*memories, *PEERS) if each != model))
+
+
+def _own_policy(card: ModelCard) -> str:
+    """What a model goes with unless something else is said."""
+    return card.banks[0].policy if card.banks else SliceMemory().policy
 
 
 def _setting(word: str, spelling: str) -> dict[str, Any]:
