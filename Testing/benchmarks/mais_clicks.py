@@ -4,8 +4,8 @@
         [--limit OBJECTS] [--json FILE]
 
 FILE is what `memseg train sam-med3d` or `memseg train mais` wrote; NAME=FILE:none reads nothing of the memory it has,
-:sparse and :dense one kind. Every model plays the validation subjects of a data set through a real session, each
-corrected where it errs (see `memseg evaluate clicks`), in one run.
+:sparse and :dense one kind, and :10 remembers 10 interactions. Every model plays the validation subjects of a data set
+through a real session, each corrected where it errs (see `memseg evaluate clicks`), in one run.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from memseg.evaluation.methods import Method
 from memseg.evaluation.report import summarize
 from memseg.evaluation.run import measured, progress_of
 from memseg.evaluation.sheets import sheets_of
+from memseg.memory.interaction import CAPACITY
 from memseg.networks.mais import VARIANTS
 from memseg.segmenters import sam_files, weights
 from memseg.segmenters.mais import MaisSegmenter
@@ -31,11 +32,13 @@ from memseg.segmenters.sam_med3d import SamMed3DSegmenter
 def method_of(spelling: str, device: str) -> Method:
     name, _, rest = spelling.partition("=")
     path, _, word = rest.partition(":")
-    if not path or word not in ("", *VARIANTS):
-        raise SystemExit(f"'{spelling}' is no way to name a model; write NAME=FILE or NAME=FILE:none.")
+    capacity = int(word) if word.isdigit() else CAPACITY
+    if not path or not (word in ("", *VARIANTS) or word.isdigit()) or capacity < 1:
+        raise SystemExit(f"'{spelling}' is no way to name a model; write NAME=FILE, NAME=FILE:none or NAME=FILE:10.")
     file = Path(path)
     if weights.model_of(file) == sam_files.MAIS:
-        return Method(name, MaisSegmenter.from_file(file, device, word or "both"))
+        reads = word if word in VARIANTS else "both"
+        return Method(name, MaisSegmenter.from_file(file, device, reads), capacity=capacity)
     return Method(name, SamMed3DSegmenter.from_file(file, device))
 
 
