@@ -98,7 +98,7 @@ _CARDS = (
                 about="by boxes and clicks; by its name, what that tuning began with",
             ),
         ),
-        hardware="On two CPU cores a second for the first click in a region of 19 cm and 0.2 s for later ones; 1 GB.",
+        hardware="On one CPU core 3 s for the first click in a region of 19 cm and 1.5 s for later ones; 1 GB.",
     ),
     ModelCard(
         name="mais",
@@ -128,7 +128,7 @@ _CARDS = (
                 "FastSAM3D.pth", 638, url="https://huggingface.co/techlove/FastSAM3D/resolve/main/FastSAM3D.pth"
             ),
         ),
-        hardware="On two CPU cores 0.5 s for the first click in a region of 19 cm and 0.2 s for later ones; 0.7 GB.",
+        hardware="On one CPU core 2 s for the first click in a region of 19 cm and 1.2 s for later ones; 0.7 GB.",
     ),
     ModelCard(
         name="memorizing-sam",
@@ -154,7 +154,7 @@ _CARDS = (
         weights="biomedparse_v2.ckpt",
         needs=("torch", "safetensors"),
         published_at="https://huggingface.co/microsoft/BiomedParse",
-        hardware="On two CPU cores 5 s for each slice it looks at and 0.3 s when asked again; 3 GB; meant for a GPU.",
+        hardware="Seconds for each slice on a CPU, far less when asked again; about 3 GB; meant for a GPU.",
     ),
     ModelCard(
         name="medsam2",
@@ -182,14 +182,14 @@ _CARDS = (
             ),
         ),
         banks=_SAM2_BANKS,
-        hardware="On two CPU cores about 2 s for each slice that is followed, 1 GB; meant for a GPU.",
+        hardware="3 to 5 s of a CPU core for each slice that is followed, about 1 GB; meant for a GPU.",
     ),
     _sam2(
         "tiny",
         156,
         "sam2.1_hiera_tiny.pt",
         "The smallest of its kind, trained on videos: clicks or a box on one slice, followed through the others.",
-        "On two CPU cores about 8 s for each slice that is followed, 1.5 GB; meant for a GPU.",
+        "14 s of a CPU core for each slice that is followed, about 1.5 GB; meant for a GPU.",
         "7402e0d864fa82708a20fbd15bc84245c2f26dff0eb43a4b5b93452deb34be69",
     ),
     _sam2(

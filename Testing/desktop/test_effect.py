@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import slicer
 from desktop import slice_views
-from effect_stage import A, B, C, block
+from pointing import A, B, C, block
 
 from memseg.prompts import Click, MaskPrompt, Scribble
 
@@ -35,15 +35,15 @@ class TestClicks:
         assert np.array_equal(stage.mask(), block(B))
 
     def test_quick_clicks_in_two_views_are_answered_in_order(self, stage):
-        stage.press(A, "Red")
-        stage.press(B, "Green")
-        stage.press(A, "Yellow", control=True)
+        stage.tap(A, "Red")
+        stage.tap(B, "Green")
+        stage.tap(A, "Yellow", control=True)
         stage.settle()
         assert stage.prompts == [Click(A), Click(B), Click(A, positive=False)]
         assert np.array_equal(stage.mask(), block(B))
 
     def test_shift_and_click_is_left_to_slicer(self, stage):
-        stage.press(A, shift=True)
+        stage.tap(A, shift=True)
         stage.settle()
         assert stage.prompts == []
 
@@ -64,7 +64,7 @@ class TestClicks:
         assert heard == ["KeyPressEvent"] * 21 + ["MouseWheelForwardEvent", "RightButtonPressEvent", "MouseMoveEvent"]
 
     def test_a_click_outside_the_image_is_one_sentence_and_no_step(self, stage):
-        stage.press((15, 15, 500))
+        stage.tap((15, 15, 500))
         stage.settle()
         assert "outside" in stage.text("MemSegNoticeText")
         assert stage.prompts == [] and not stage.editor.logic.CanUndo()

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import slicer
 from desktop import application, slice_views
-from effect_stage import A, B, C, Stage, block
+from effect_stage import Stage
 from fakes import BlockSegmenter
+from pointing import A, B, C, block
 
 from memseg.prompts import Click
 from MemSegSlicerLib import SceneBridge
@@ -43,7 +44,7 @@ def heldBack(stage, blocks):
     """A first click, answered; and a second one that is being answered until the gate opens."""
     stage.click(A)
     gate = Gate(blocks)
-    stage.press(B)
+    stage.tap(B)
     assert application.pump(slicer.app, gate.asked.is_set)
     assert stage.text("MemSegStatus") == "Working\N{HORIZONTAL ELLIPSIS}"
     yield stage, gate
@@ -79,7 +80,7 @@ class TestInTheMiddleOfAJob:
 
     def test_the_very_first_click_is_taken_back_without_a_trace(self, stage, blocks):
         gate = Gate(blocks)
-        stage.press(A)
+        stage.tap(A)
         assert application.pump(slicer.app, gate.asked.is_set)
         stage.editor.setActiveEffectByName("")
         gate.open()
@@ -91,7 +92,7 @@ class TestInTheMiddleOfAJob:
 
     def test_clicks_that_wait_are_dropped_too(self, heldBack):
         stage, gate = heldBack
-        stage.press(C)
+        stage.tap(C)
         stage.editor.setActiveEffectByName("")
         gate.open()
         stage.settle()
@@ -256,7 +257,7 @@ def test_a_thousand_clicks_leave_nothing_but_their_prompts(stage):
         slicer.vtkSegmentation.SourceRepresentationModified, lambda *_: heard.append(1)
     )
     for number in range(1000):
-        stage.press(dice.integers(2, 28, 3), control=number % 3 == 2)
+        stage.tap(dice.integers(2, 28, 3), control=number % 3 == 2)
         if number % 50 == 49:
             stage.settle()
     stage.settle()

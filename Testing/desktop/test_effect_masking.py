@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from effect_stage import SHAPE, A, B, Stage, block
+from effect_stage import Stage
 from fakes import box_mask
+from pointing import SHAPE, A, B, block
 
 from memseg.geometry import Box
 from memseg.prompts import Click

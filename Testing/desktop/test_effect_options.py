@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from effect_stage import GRID, SHAPE, A, block
 from fakes import box_mask
+from pointing import GRID, SHAPE, A, block
 
 from memseg import catalog
 from memseg.geometry import Box, Grid

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import slicer
 from desktop import slice_views
-from effect_stage import Stage, block
+from effect_stage import Stage
 from fakes import turned_grid
+from pointing import block
 from scenes import maskByPoints, vtkMatrix
 
 from memseg.geometry import Grid

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import slicer
 from desktop import application
-from effect_stage import SHAPE, Stage
+from effect_stage import Stage
 from fakes import BlockSegmenter, BlockSlices, box_mask
+from pointing import SHAPE
 
 from memseg.geometry import Box
 from memseg.prompts import Click
@@ -144,7 +145,7 @@ def test_a_click_meanwhile_ends_it_and_comes_after_it(bar, gate):
     pumpUntil(lambda: gate.asked == 1)
     gate.let(2)
     pumpUntil(lambda: bar.state.progress.done == 2)
-    bar.press((3, 3, 3))
+    bar.tap((3, 3, 3))
     gate.let(1)
     bar.settle()
     assert [prompt.kind for prompt in bar.prompts] == ["click", "mask", "click"]

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import qt
 import slicer
-from panel_stage import A, B, block, makePanel, stage  # noqa: F401  fixtures
+from panel_stage import makePanel, stage  # noqa: F401  fixtures
+from pointing import A, B, block
 from PySide6.QtTest import QTest
 
 from memseg.prompts import Click

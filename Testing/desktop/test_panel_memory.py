@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import slicer
-from panel_stage import A, B, C, block, makePanel, stage  # noqa: F401  fixtures
+from panel_stage import makePanel, stage  # noqa: F401  fixtures
+from pointing import A, B, C, block
 
 pytestmark = pytest.mark.slicer
 

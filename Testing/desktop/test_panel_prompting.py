@@ -8,7 +8,8 @@ import slicer
 import vtk
 from desktop import slice_views
 from fakes import turned_grid
-from panel_stage import A, B, C, block, makePanel, stage  # noqa: F401  fixtures
+from panel_stage import makePanel, stage  # noqa: F401  fixtures
+from pointing import A, B, C, block
 from scenes import slicersMask
 
 from memseg.geometry import Box

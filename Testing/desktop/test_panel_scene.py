@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import slicer
-from panel_stage import GRID, A, B, C, block, makePanel, stage  # noqa: F401  fixtures
+from panel_stage import makePanel, stage  # noqa: F401  fixtures
+from pointing import GRID, A, B, C, block
 
 from memseg.prompts import Click
 from MemSegSlicerLib.PanelState import PanelState

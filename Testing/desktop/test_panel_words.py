@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import qt
 import slicer
-from panel_stage import SHAPE, B, block, makePanel  # noqa: F401  fixtures
+from panel_stage import makePanel  # noqa: F401  fixtures
+from pointing import SHAPE, B, block
 from PySide6.QtTest import QTest
 
 pytestmark = pytest.mark.slicer

@@ -67,7 +67,7 @@ def test_a_model_is_shown_with_its_source_licence_files_and_what_it_takes_to_run
         "arXiv 2310.15161",
         "Apache-2.0",
         "https://huggingface.co/blueyo0/SAM-Med3D",
-        "two CPU cores",
+        "one CPU core",
         "needs sam_med3d_turbo.pth",
         "sam_med3d_turbo.pth: 402 MB, SHA-256 899a46d04d3b70f723282ceb489149373558bf0aaba389a346f5ab57da5cdd3c.",
         "sam_med3d_turbo_bbox_init.pth: 402 MB, SHA-256 not known.",

@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 import slicer
-from desktop import application, slice_views
-from fakes import box_mask
+from desktop import slice_views
+from pointing import GRID, Pointing
 from scenes import slicersMask
 
-from memseg.geometry import Box, Grid
-
-SHAPE = (30, 30, 30)
-GRID = Grid.from_spacing(SHAPE, (1.0, 1.0, 1.0))
-A, B, C = (8, 8, 8), (15, 15, 15), (22, 22, 22)  # far enough apart that their blocks do not touch
+from memseg.geometry import Grid
 
 
-def block(*points: tuple[int, int, int], shape: tuple[int, int, int] = SHAPE) -> np.ndarray:
-    """What clicks there make: 5 x 5 x 5 voxels each."""
-    mask = np.zeros(shape, np.uint8)
-    for point in points:
-        mask |= box_mask(shape, Box(point, np.add(point, 1)).grown(2).clipped(shape))
-    return mask
-
-
-class PanelStage:
-    """What a user has in front of him, and does. View names: Red (axial), Green (coronal), Yellow (sagittal)."""
+class PanelStage(Pointing):
+    """What a user has in front of him, and does."""
 
     def __init__(self, volumeNode: slicer.vtkMRMLScalarVolumeNode | None, grid: Grid) -> None:
         import qt
@@ -73,14 +61,6 @@ class PanelStage:
         ]
 
     @property
-    def state(self) -> Any:
-        return self.desk.controller.state
-
-    @property
-    def prompts(self) -> list[Any]:
-        return [entry.prompt for entry in self.state.prompts]
-
-    @property
     def segmentationNode(self) -> slicer.vtkMRMLSegmentationNode:
         return self.desk.controller.segmentationNode
 
@@ -107,46 +87,10 @@ class PanelStage:
         self.widget(name).click()
         self.settle()
 
-    def point_ras(self, point_kji: Sequence[float]) -> list[float]:
-        return [float(value) for value in self.grid.ras_from_kji(np.asarray(point_kji, float))]
-
-    def view(self, name: str, point_kji: Sequence[float]) -> Any:
-        """The view, showing the slice through a voxel."""
-        widget = slicer.app.layoutManager().sliceWidget(name)
-        widget.mrmlSliceNode().JumpSliceByOffsetting(*self.point_ras(point_kji))
-        return widget
-
-    def tap(self, point_kji: Sequence[float], view: str = "Red", control: bool = False, shift: bool = False) -> None:
-        """A click at a voxel, not waiting for its answer."""
-        widget = self.view(view, point_kji)
-        slice_views.click(widget, slice_views.place_xy(widget, self.point_ras(point_kji)), control, shift)
-
-    def click(self, *points_kji: Sequence[float], view: str = "Red", control: bool = False) -> None:
-        for point in points_kji:
-            self.tap(point, view, control)
-            self.settle()
-
-    def drag(self, points_kji: Sequence[Sequence[float]], view: str = "Red", control: bool = False) -> None:
-        widget = self.view(view, points_kji[0])
-        path = [slice_views.place_xy(widget, self.point_ras(point)) for point in points_kji]
-        slice_views.drag(widget, path, control)
-        self.settle()
-
     def type(self, words: str) -> None:
         line = self.widget("textLine")
         line.text = words
         self.press("textButton")
-
-    def settle(self) -> None:
-        """Until nothing is being done any more."""
-        for _ in range(2):
-            slicer.app.processEvents()
-            assert application.pump(slicer.app, lambda: not self.isBusy, timeout=30)
-            self.desk.queue.process()  # what was posted last
-
-    @property
-    def isBusy(self) -> bool:
-        return self.state.busy or self.state.propagating or self.desk.worker.busy
 
 
 @pytest.fixture

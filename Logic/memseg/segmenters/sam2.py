@@ -31,6 +31,7 @@ from ..volume import Volume
 from .base import Numbered, Prediction
 from .geodesic import extent_of_mask, place_of, standing_prompts
 from .nano import honour
+from .outright import without_looking
 from .sam2_engine import Answered, Engine
 from .sam2_memory import STOCK, shade_of, told, unpacked
 from .sam2_said import Sayings, before, kept
@@ -252,15 +253,9 @@ class Sam2Segmenter:
         standing: tuple[Prompt, ...],
         mask_kji: np.ndarray,
     ) -> Prediction:
-        """The mask with the newest prompt honoured: to a negative box, and to a negative click where nothing is."""
-        newest = standing[-1]
-        box = place_of(newest, volume)
-        if isinstance(newest, BoxPrompt):
-            shared = box.intersection(extent_of_mask(mask_kji, volume, prompts))
-            box = Box(box.start_kji, tuple(start + 1 for start in box.start_kji)) if shared.is_empty else shared
-        values = mask_kji[box.slices].astype(np.float32)
-        honour(values, box, standing, volume)
-        return Prediction(box, values, np.zeros((1, self._engine.config.width + 2), np.float32))
+        """The mask with the newest prompt honoured."""
+        box, probability = without_looking(volume, prompts, standing, mask_kji)
+        return Prediction(box, probability, np.zeros((1, self._engine.config.width + 2), np.float32))
 
 
 class Sam2Small(Sam2Segmenter):

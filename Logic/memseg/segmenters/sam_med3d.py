@@ -33,6 +33,7 @@ from .base import Numbered, Prediction
 from .geodesic import extent_of_mask, place_of, standing_prompts
 from .nano import honour
 from .nano_view import View
+from .outright import without_looking
 from .sam_before import PLACE, kept, known_logits
 from .sam_engine import Answered, Engine, Said
 from .sam_weights import load_fastsam3d, load_sam_med3d
@@ -152,14 +153,8 @@ class SamMed3DSegmenter:
         standing: tuple[Prompt, ...],
         mask_kji: np.ndarray,
     ) -> Prediction:
-        """The mask with the newest prompt honoured: to a negative box, and to a negative click where nothing is."""
-        newest = standing[-1]
-        box = place_of(newest, volume)
-        if isinstance(newest, BoxPrompt):
-            shared = box.intersection(extent_of_mask(mask_kji, volume, prompts))
-            box = Box(box.start_kji, tuple(start + 1 for start in box.start_kji)) if shared.is_empty else shared
-        probability = mask_kji[box.slices].astype(np.float32)
-        honour(probability, box, standing, volume)
+        """The mask with the newest prompt honoured."""
+        box, probability = without_looking(volume, prompts, standing, mask_kji)
         width = self._engine.network.config.encoder.out + PLACE
         return Prediction(box, probability, np.zeros((1, width), np.float32))
 

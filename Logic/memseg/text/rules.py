@@ -130,7 +130,9 @@ def _bladder(scene: Scene) -> list[Candidate]:
     return found
 
 
-def _components(name: str, find: Callable[[Scene], Piece], least_mm3: float, sure: float, why: str, outline: Outline):
+def _components(
+    name: str, find: Callable[[Scene], Piece], least_mm3: float, sure: float, why: str, outline: Outline
+) -> Rule:
     """A rule for several things of a kind."""
 
     def rule(scene: Scene) -> list[Candidate]:
