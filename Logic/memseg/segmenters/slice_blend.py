@@ -17,20 +17,22 @@ _SUREST, _SUREST_PRESENCE = 8.0, 6.0  # log odds, so that neither is sure beyond
 
 def blended(network: SliceAnswer, plain: SliceAnswer) -> SliceAnswer:
     """Confidence and note are the network's."""
-    return SliceAnswer(
-        _blend(network.probability, plain.probability, _SUREST).astype(np.float32),
-        float(_blend(np.array(network.present), np.array(plain.present), _SUREST_PRESENCE)),
-        network.confidence,
-        network.note,
-    )
+    ours, other = network.probability, plain.probability
+    there = (ours != 0) | (other != 0)
+    probability = np.zeros(ours.shape, np.float32)  # exactly 0 where both are, as far from the object
+    if there.any():
+        rows, columns = (np.flatnonzero(there.any(axis=axis)) for axis in (1, 0))
+        near = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+        probability[near] = np.where(there[near], _blend(ours[near], other[near], _SUREST), 0)
+    present = _blend(np.array(network.present), np.array(plain.present), _SUREST_PRESENCE)
+    return SliceAnswer(probability, float(present), network.confidence, network.note)
 
 
 def _blend(ours: np.ndarray, other: np.ndarray, surest: float) -> np.ndarray:
-    """Exactly 0 where both are, as far from the object."""
     odds = (1 - _SHARE) * _log_odds(ours, surest) + _SHARE * _log_odds(other, surest)
-    return np.where((ours == 0) & (other == 0), 0.0, 1 / (1 + np.exp(-odds)))
+    return 1 / (1 + np.exp(-odds))
 
 
 def _log_odds(probability: np.ndarray, surest: float) -> np.ndarray:
-    kept = np.clip(probability.astype(np.float64), 1e-9, 1 - 1e-9)
+    kept = np.clip(probability, 1e-6, 1 - 1e-6)  # beyond what is clipped below, and told apart in float32
     return np.clip(np.log(kept / (1 - kept)), -surest, surest)

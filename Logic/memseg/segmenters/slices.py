@@ -53,7 +53,8 @@ class SliceNet:
 
     def features(self, volume: Volume, axis: str, plane: Plane) -> SliceFeatures:
         """What memory keeps of a slice, through a window round its object."""
-        return self._placed.run(lambda: self._features(volume, axis, plane))
+        window = self._window(plane.mask, volume, axis)
+        return self._placed.run(lambda: self._features(volume, axis, plane, 1, window))
 
     def follow(
         self,
@@ -65,16 +66,23 @@ class SliceNet:
         recalled: Recalled,
     ) -> SliceAnswer:
         """See slice_base.SliceSegmenter."""
-        answer = self._placed.run(lambda: self._follow(volume, axis, index, previous, anchors, recalled))
+        window, way = self._window(previous.mask, volume, axis), -1 if index < previous.index else 1
+        answer = self._placed.run(lambda: self._follow(volume, axis, index, previous, anchors, recalled, window, way))
         # The entries hold the network's own features, which say nothing to arithmetic.
-        plain = self._plain.follow(volume, axis, index, previous, anchors, Recalled())
-        return replace(blended(answer, plain), note=self._placed.take_note())
+        answer = blended(answer, self._plain.follow(volume, axis, index, previous, anchors, Recalled()))
+        features = None
+        if answer.present >= 0.5 and answer.mask.any():
+            # Remembered through the window it was found in, which spares encoding it again; as in training.
+            found = Plane(
+                index, plane_of(volume.array_kji, axis, index), answer.mask, place_of(volume.grid, axis, index)
+            )
+            features = self._placed.run(lambda: self._features(volume, axis, found, way, window))
+        return replace(answer, note=self._placed.take_note(), features=features)
 
     # -- a slice -------------------------------------------------------------------------------------------------
 
-    def _features(self, volume: Volume, axis: str, plane: Plane) -> SliceFeatures:
-        window = self._window(plane.mask, volume, axis)
-        image = self._image(volume, axis, plane.index, 1, window)
+    def _features(self, volume: Volume, axis: str, plane: Plane, way: int, window: PlaneWindow) -> SliceFeatures:
+        image = self._image(volume, axis, plane.index, way, window)
         seen = (self._read(window, plane.mask, volume, axis) > 0.5).float()
         distance = (signed_distance(seen) / FAR).clamp(-1, 1)
         values = self._network.remember(image, seen[None], distance[None])
@@ -89,9 +97,10 @@ class SliceNet:
         previous: Plane,
         anchors: tuple[Plane, ...],
         recalled: Recalled,
+        window: PlaneWindow,
+        way: int,
     ) -> SliceAnswer:
-        way = -1 if index < previous.index else 1
-        window, kept = self._window(previous.mask, volume, axis), self._of(volume)
+        kept = self._of(volume)
         plane = plane_of(volume.array_kji, axis, index)
         spacing = plane_spacing_mm(volume.grid, axis)
         own = self._read(window, plane, volume, axis)
