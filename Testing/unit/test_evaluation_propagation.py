@@ -269,6 +269,16 @@ def test_the_memory_is_the_one_that_the_session_works_with(built):
     assert recent == () and 8 in long and index not in long
 
 
+def test_slices_are_evened_out_where_that_is_asked_for(built):
+    """The image has a larger square in slice 8, of which a mask grown by one pixel reaches all but the corner: 8
+    voxels too many."""
+    image = np.where(squares(range(4, 12), largest=8), 100, 0).astype(np.int16)
+    case = Case(labelled_object(squares(range(4, 12)), image), "k")
+    plain, evened = (method_of(name).answer(case, (6,)) for name in ("slices", "slices:consistent"))
+    assert measured(case, Way("plain"), plain).dice == pytest.approx(2 * 128 / (2 * 128 + 8))
+    assert measured(case, Way("evened"), evened).dice == 1.0
+
+
 def test_other_names_are_peers(built):
     assert isinstance(method_of("copy"), Copy)
     assert isinstance(method_of("nano"), InVolume)
@@ -277,7 +287,7 @@ def test_other_names_are_peers(built):
 
 
 def test_the_usual_peers_are_other_memories_and_other_ways():
-    usual = ("slices:recent", "slices:self-sorting", "slices:similar", "slices:single")
+    usual = ("slices:recent", "slices:self-sorting", "slices:similar", "slices:single", "slices:consistent")
     assert peers_of("slices") == (*usual, "slice-geodesic", "copy", "fill", "nano")
     assert "slice-geodesic" not in peers_of("slice-geodesic")
     assert peers_of("slices:recent") == ("slice-geodesic", "copy", "fill", "nano")
@@ -290,6 +300,7 @@ def test_the_usual_peers_are_other_memories_and_other_ways():
         ("slices:", "is no way to write a method"),
         ("copy:recent", "write copy alone"),
         ("nano:off", "write nano alone"),
+        ("nano:consistent", "write nano alone"),
     ],
 )
 def test_a_wrong_spelling_is_a_sentence(built, spelling, sentence):

@@ -233,10 +233,10 @@ def _report(options: Options, chapters: Sequence[Chapter], record: Record, left_
         "object's largest slice as the truth has it. All figures are of one run.\n",
         f"{in_words(record.machine, [record.machine['peak_memory_mb']])}\n",
         f"`{model}:recent`, `:self-sorting` and `:similar` are other rules for what slice memory keeps; `:single` does "
-        "not tell recent slices from long-lived ones. `copy` has the reference on every slice between the object's "
-        "true ends, `fill` is Slicer's Fill between slices; both are told where the object ends, as is propagation "
-        "from several slices. A model of volumes, such as `nano`, gets a click where the reference slice is deepest, "
-        "and the slice itself afterwards.\n",
+        "not tell recent slices from long-lived ones; `:consistent` evens out the slices that were followed. `copy` "
+        "has the reference on every slice between the object's true ends, `fill` is Slicer's Fill between slices; both "
+        "are told where the object ends, as is propagation from several slices. A model of volumes, such as `nano`, "
+        "gets a click where the reference slice is deepest, and the slice itself afterwards.\n",
         "*over*: slices with a mask beyond the object's end; *missed*: slices of the object left empty there; both are "
         "means of the two ends. *inside*: slices of the object left empty between those. *slices/s*: median over the "
         "objects, of the steps alone; *s*: median for an object. *suggested*: each corrected slice is the one that the "

@@ -21,11 +21,19 @@ class Conversation:
     """A session on one case that has followed the object from the slices `given` (at least one).
 
     memory: the empty one it begins with. Of several slices the outermost bound what is followed, as they bound what
-    Fill between slices fills. A gap is waited for: the patience is its length and one more.
+    Fill between slices fills. A gap is waited for: the patience is its length and one more. consistent: slices are
+    evened out each time some were followed.
     """
 
-    def __init__(self, case: Case, segmenter: SliceSegmenter, memory: SliceMemory, given: Sequence[int]) -> None:
-        self._case, self._policy = case, memory.policy
+    def __init__(
+        self,
+        case: Case,
+        segmenter: SliceSegmenter,
+        memory: SliceMemory,
+        given: Sequence[int],
+        consistent: bool = False,
+    ) -> None:
+        self._case, self._policy, self._consistent = case, memory.policy, consistent
         # A volume of its own, so that no method is quicker by what an earlier one has cached of it.
         self._session = Session(replace(case.volume), build("geodesic"), slices=segmenter)
         history = self._session.history
@@ -87,3 +95,6 @@ class Conversation:
             self._seconds += time.perf_counter() - start
             self._steps += 1
             start = time.perf_counter()
+        if self._consistent:
+            self._session.make_consistent(self._case.axis)
+            self._seconds += time.perf_counter() - start

@@ -25,7 +25,7 @@ from .conversation import Conversation
 from .scores import Answer
 
 PEER_GROUP = "memseg.slice_peers"
-COPY, SINGLE = "copy", "single"
+COPY, SINGLE, CONSISTENT = "copy", "single", "consistent"
 PEERS = ("slice-geodesic", COPY, "fill", "nano")
 
 
@@ -57,12 +57,14 @@ class Filler(Protocol):
 
 @dataclass(frozen=True)
 class Propagation:
-    """Propagation in a session. memory: the empty one it begins with. random: with weights drawn by chance."""
+    """Propagation in a session. memory: the empty one it begins with. random: with weights drawn by chance. consistent:
+    slices are evened out each time some were followed."""
 
     name: str
     segmenter: SliceSegmenter
     memory: SliceMemory = field(default_factory=SliceMemory)
     random: bool = False
+    consistent: bool = False
     fewest: ClassVar[int] = 1
 
     @property
@@ -76,12 +78,13 @@ class Propagation:
             "capacity": self.memory.capacity,
             "recent_capacity": self.memory.recent_capacity,
             "tau_mm": self.memory.tau_mm,
+            "consistent": self.consistent,
             "weights_sha256": RANDOM if self.random else weights_digest(self.segmenter.card),
         }
 
     def begun(self, case: Case, given: Sequence[int]) -> Conversation:
         """The conversation in which the slices `given` have been followed."""
-        return Conversation(case, self.segmenter, self.memory, given)
+        return Conversation(case, self.segmenter, self.memory, given, self.consistent)
 
     def answer(self, case: Case, given: Sequence[int]) -> Answer:
         return self.begun(case, given).answer
@@ -161,20 +164,22 @@ class InVolume:
 
 
 def method_of(spelling: str, device: str = "auto") -> Method:
-    """The method so spelled: NAME, NAME:POLICY or NAME:single for a slice segmenter, or a peer; NAME:random for a
-    published model without its weights. Raises ModelError."""
+    """The method so spelled: NAME, NAME:POLICY, NAME:single or NAME:consistent for a slice segmenter, or a peer;
+    NAME:random for a published model without its weights. Raises ModelError."""
     name, *words = spelling.split(":")
-    random = RANDOM in words
-    words = [word for word in words if word != RANDOM]
+    random, consistent = RANDOM in words, CONSISTENT in words
+    words = [word for word in words if word not in (RANDOM, CONSISTENT)]
     if name in {card.name for card in catalog.slice_cards()}:
         card = catalog.slice_card(name)
         memory = SliceMemory(policy=_own_policy(card))
         for word in words:
             memory = replace(memory, **_setting(word, spelling))
         made = build_random(name, device) if random else build_slices(name, device)
-        return Propagation(spelling, made, memory, random)
-    if words:
-        raise ModelError(f"'{name}' has no memory of slices that '{spelling}' could change; write {name} alone.")
+        return Propagation(spelling, made, memory, random, consistent)
+    if words or consistent:
+        raise ModelError(
+            f"'{name}' does not go from slice to slice, as '{spelling}' would have it; write {name} alone."
+        )
     if name == COPY:
         return Copy()
     if random:
@@ -193,9 +198,9 @@ def peers_of(model: str) -> tuple[str, ...]:
     """What a slice segmenter is compared with unless something else is asked for."""
     cards = {card.name: card for card in catalog.slice_cards()}
     own = _own_policy(cards[model]) if model in cards else SliceMemory().policy
-    words = (*(policy for policy in POLICIES if policy != own), SINGLE)
-    memories = tuple(f"{model}:{word}" for word in words) if ":" not in model else ()
-    return tuple(dict.fromkeys(each for each in (*memories, *PEERS) if each != model))
+    words = (*(policy for policy in POLICIES if policy != own), SINGLE, CONSISTENT)
+    variants = tuple(f"{model}:{word}" for word in words) if ":" not in model else ()
+    return tuple(dict.fromkeys(each for each in (*variants, *PEERS) if each != model))
 
 
 def _own_policy(card: ModelCard) -> str:
@@ -209,4 +214,6 @@ def _setting(word: str, spelling: str) -> dict[str, Any]:
         return {"capacity": CAPACITY + RECENT_CAPACITY, "recent_capacity": 0}
     if word in POLICIES:
         return {"policy": word}
-    raise ModelError(f"'{spelling}' is no way to write a method; write NAME:{', NAME:'.join((*POLICIES, SINGLE))}.")
+    raise ModelError(
+        f"'{spelling}' is no way to write a method; write NAME:{', NAME:'.join((*POLICIES, SINGLE, CONSISTENT))}."
+    )
