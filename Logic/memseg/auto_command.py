@@ -31,7 +31,7 @@ def auto(
     need = trained.need(volume)
     console.print(f"Windows to look at: {need.windows}; this takes about {need.bytes / 2**20:.0f} MB beside the image.")
     columns = (TextColumn("Looking"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    masks = None
+    masks = {}
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("Looking", total=need.windows)
         for advance in trained.propose(volume):
@@ -39,7 +39,7 @@ def auto(
             masks = advance.masks
     if note := trained.take_note():
         console.print(note)
-    missing = [name for name in trained.plan.names if name not in (masks or {})]
+    missing = [name for name in trained.plan.names if name not in masks]
     if not masks:
         raise ModelError(
             f"None of {_listed(missing)} was found, so nothing was written; train the model longer, or on images "

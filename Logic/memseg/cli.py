@@ -19,11 +19,13 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.status import Status
 from rich.table import Table
 
 from . import __version__
 from .auto_command import auto
 from .bank_command import bank
+from .collect_command import collect
 from .errors import MemSegError, PromptError
 from .files import read_mask, read_volume, write_segmentation
 from .geometry import nearest_voxel
@@ -35,6 +37,7 @@ from .session import new_session
 from .text.grounding import Grounding
 from .training.command import app as train
 from .volume import Volume
+from .watching import Watch
 
 app = typer.Typer(
     name="memseg",
@@ -48,6 +51,7 @@ evaluate = typer.Typer(
 )
 app.command()(propagate)
 app.command()(auto)
+app.command()(collect)
 app.add_typer(evaluate, name="evaluate")
 app.add_typer(train, name="train")
 app.add_typer(models, name="models")
@@ -92,6 +96,11 @@ def in_order(texts: list[Text], clicks: list[Click]) -> list[Prompt]:
     """Words before the clicks that correct them, but after those that they speak of ("near the click")."""
     spoken_of = any(re.search(r"\bclick", text.words, re.IGNORECASE) for text in texts)
     return [*clicks, *texts] if spoken_of else [*texts, *clicks]
+
+
+def _shown(status: Status, words: str) -> Watch:
+    """How far an answer is that takes long, behind the words."""
+    return Watch(lambda progress: status.update(f"{words}: {progress.words}"))
 
 
 def print_understood(understood: Grounding) -> None:
@@ -142,7 +151,8 @@ def segment(
     table = Table("prompt", "kind", "voxels changed", "seconds", title=f"{image.name}, model {session.model}")
     for number, prompt in enumerate(prompts, start=1):
         start = time.perf_counter()
-        with console.status(f"Prompt {number} of {len(prompts)}"):
+        words = f"Prompt {number} of {len(prompts)}"
+        with console.status(words) as status, _shown(status, words).over():
             change = session.add(prompt)
         if session.note:
             console.print(session.note)

@@ -27,3 +27,11 @@ class FileError(MemSegError):
 
 class SessionError(MemSegError):
     """Something asked of a session that it cannot do now, such as undoing when nothing was done."""
+
+
+class ModalityUnknownError(PromptError):
+    """Words for a model that has to know which kind of image it looks at, where nobody has said and nothing tells."""
+
+
+class StoppedError(MemSegError):
+    """The user stopped what was being worked out."""

@@ -250,6 +250,25 @@ def write_segmentation(path: str | Path, masks: Mapping[str, np.ndarray], volume
         _write_checked(image, temporary)
 
 
+def write_volume(path: str | Path, volume: Volume) -> None:
+    """Write the image itself. Raises FileError; the file is then as before."""
+    array = volume.array_kji
+    kept = {"b": np.uint8, "e": np.float32}.get(array.dtype.char if array.dtype.char == "e" else array.dtype.kind)
+    _write_image(Path(path), array.astype(kept) if kept else array, volume)
+
+
+def write_labels(path: str | Path, labels_kji: np.ndarray, volume: Volume) -> None:
+    """Write (K, J, I) whole numbers on the volume's grid. Raises FileError; the file is then as before."""
+    _write_image(Path(path), labels_kji, volume)
+
+
+def _write_image(path: Path, array_kji: np.ndarray, volume: Volume) -> None:
+    check_output(path)
+    image = _image_of([np.ascontiguousarray(array_kji, array_kji.dtype.newbyteorder("="))], volume.grid)
+    with replacing(path) as temporary:
+        _write_checked(image, temporary)
+
+
 def write_sequence(path: str | Path, masks: Sequence[np.ndarray], volumes: Sequence[Volume]) -> None:
     """Write the (K, J, I) masks of the time points of a sequence as one 4D label map, 0 and 1. Raises FileError; the
     file is then as before."""

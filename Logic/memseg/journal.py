@@ -152,6 +152,8 @@ def _take(session: Session, step: dict[str, Any], path: Path) -> None:
                 session.restore(saved.history, saved.extent, saved.mask_kji[saved.extent.slices].copy())
             case {"do": "keep_within", "guard": list() | None as rows}:
                 session.keep_within(Guard(rows) if rows is not None else None)
+            case {"do": "tell_modality", "name": str(name)}:
+                session.tell_modality(name)
             case {"do": "change_model", "name": str(name)}:
                 session.change_model(name)
             case {"do": "undo" | "redo" | "reset" | "clear_memory" | "clear_slices" as name}:

@@ -114,6 +114,7 @@ def to_bytes(session: Session) -> bytes:
         "image": session.volume.fingerprint,
         "model": session.model,
         "slice_model": session.slicing.model,
+        "modality": session.modality,
         "uses_memory": session.uses_memory,
         "capacity": session.memory.capacity,
         "next_number": history.next_number,
@@ -159,6 +160,8 @@ def from_bytes(
             segmenter = segmenter or build(str(description["model"]), device)
             session = Session(volume, segmenter, device, bool(description["uses_memory"]), slices=slices)
             session.slicing.prefer(description.get("slice_model"))
+            if description.get("modality"):  # older files: none
+                session.tell_modality(description["modality"])
             _Reader(description, arrays, volume).fill(session)
     except _UNREADABLE as error:
         raise FileError(_DAMAGED) from error

@@ -17,7 +17,7 @@ import numpy as np
 
 from . import catalog, slice_work
 from .build import build
-from .errors import PromptError, SessionError
+from .errors import ModalityUnknownError, PromptError, SessionError
 from .geometry import Box
 from .history import State
 from .memory.recall import RecallEntry, RecallMemory
@@ -29,6 +29,7 @@ from .volume import MaskChange
 if TYPE_CHECKING:
     from .segmenters.base import Segmenter
     from .session import Session
+    from .text.comparing import Comparison
     from .text.grounding import Found, Grounding, Segments, Surroundings
 
 log = logging.getLogger(__name__)
@@ -42,6 +43,7 @@ class Talking:
         self._recall = recall
         self._segments: Segments = MappingProxyType({})
         self._understood: Grounding | None = None
+        self._compared: tuple[Grounding, Comparison] | None = None
         # The states of the session in which the last words are what was done last, and which alternative each is.
         self._holds: list[tuple[State, int]] = []
 
@@ -93,6 +95,29 @@ class Talking:
         name = "" if Text.kind in card.prompts else catalog.default_for_text()
         return build(name, self._session._device) if name else None
 
+    # -- the kind of image ---------------------------------------------------------------------------------------
+
+    @property
+    def modality(self) -> str:
+        from .text.modality import told
+
+        return told(self._session.volume)
+
+    def tell_modality(self, name: str) -> None:
+        from .text.modality import tell
+
+        if name != self.modality:
+            tell(self._session.volume, name)
+            self._session._write({"do": "tell_modality", "name": name})
+
+    def _listen_for_modality(self, words: str) -> None:
+        """Words may say it in passing, "liver in MR"; what the image itself tells goes first."""
+        from .text.modality import guess, named_in
+
+        said = named_in(words)
+        if said and not self.modality and not guess(self._session.volume):
+            self.tell_modality(said)
+
     # -- words ---------------------------------------------------------------------------------------------------
 
     @property
@@ -108,6 +133,7 @@ class Talking:
         from .text.ground import ground
         from .text.parse import parse
 
+        self._listen_for_modality(prompt.words)
         try:
             query = parse(prompt.words, self.recall.names())
         except PromptError as error:
@@ -140,6 +166,8 @@ class Talking:
         empty = np.zeros(volume.shape_kji, np.uint8)
         try:
             answer = reader.predict(volume, (Numbered(1, prompt),), empty, None)
+        except ModalityUnknownError:
+            raise
         except PromptError as error:
             raise PromptError(f"{unclear} {error}") from error
         change = self._take(
@@ -147,6 +175,23 @@ class Talking:
         )
         self._understood, self._holds = None, []
         return change
+
+    @property
+    def compared(self) -> Comparison | None:
+        """Drawn when it is first asked for; the same one until other words are understood."""
+        from .text.comparing import compare, pair_of
+
+        grounding = self.understood
+        if grounding is None or pair_of(grounding.found) is None:
+            return None
+        if self._compared is None or self._compared[0] is not grounding:
+            session = self._session
+            card = session._segmenter.card
+            name = "" if Text.kind in card.prompts else catalog.default_for_text()
+            reader = catalog.any_card(name) if name else card
+            drawn = compare(session.volume, grounding.found, pair_of(grounding.found), reader.title, card.title)
+            self._compared = grounding, drawn
+        return self._compared[1]
 
     def choose(self, number: int) -> MaskChange:
         grounding = self.understood
@@ -228,6 +273,21 @@ class Spoken:
     def choose(self, number: int) -> MaskChange:
         """Take another of `understood.found`, by its place from 0; a step to undo."""
         return self.talking.choose(number)
+
+    @property
+    def compared(self) -> Comparison | None:
+        """The best of `understood.found` beside the best that was found in another way; None without two such."""
+        return self.talking.compared
+
+    @property
+    def modality(self) -> str:
+        """What was said of the volume's kind of image, such as "CT", in any session on it; "" where nothing was."""
+        return self.talking.modality
+
+    def tell_modality(self, name: str) -> None:
+        """Say which kind of image the volume is, for models that have to know and where its values do not tell; one of
+        text.modality.MODALITIES. Kept with the session."""
+        self.talking.tell_modality(name)
 
     @property
     def segments(self) -> Mapping[str, tuple[Box, np.ndarray]]:

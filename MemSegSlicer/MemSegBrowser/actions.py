@@ -38,6 +38,8 @@ class Actions:
     type_words: Action
     complete_words: Action
     choose_alternative: Action
+    tell_modality: Action
+    stop: Action
     ask_remember: Action
     remember: Action
     show_recall: Action
@@ -45,6 +47,10 @@ class Actions:
     delete_recalled: Action
     export_recalled: Action
     import_recalled: Action
+
+    guess: Action
+    choose_auto: Action
+    collect: Action
 
     add_segment: Action
     choose_segment: Action

@@ -20,6 +20,7 @@ from memseg.errors import FileError
 from memseg.files import ending
 from memseg.geometry import Grid
 from memseg.volume import Volume
+from MemSegSlicerLib.AutoWork import AutoState
 from MemSegSlicerLib.Controller import Controller, SessionState
 from MemSegSlicerLib.PromptMarkers import PromptMarkers
 from MemSegSlicerLib.Recall import Recall
@@ -29,6 +30,7 @@ from MemSegSlicerLib.Worker import Worker
 from . import tools, vtk_log, windowing
 from .actions import Actions
 from .documents import SAMPLE, Documents
+from .guessing import Guessing
 from .layout import DOWNLOAD, MODULE, build_layout
 from .notices import Notices
 from .page_state import page_of
@@ -79,6 +81,7 @@ class Application:
         self._recalling = Recalling(
             server, self._page, self._controller, recall, self._notices, transfers, self._send_download
         )
+        self._guessing = Guessing(self._page, self._controller, self._workspace, self._segments, self._notices)
         self._propagating = Propagating(self._page, self._controller, self._segments, self._views, self._notices)
         self._documents = Documents(
             server,
@@ -92,6 +95,7 @@ class Application:
         )
         self._tool = self._connect_tool()
         self._controller.addListener(self._on_session_changed)
+        self._controller.auto.addListener(self._on_auto_changed)
         self._worker.submit(warm_up, lambda _: None, self._notices.report)
         self._worker.submit(partial(warm_up_words, recall), lambda _: self._show_recall_count(), self._notices.report)
         self._build_page()
@@ -151,6 +155,8 @@ class Application:
             "type_words": self._texting.type,
             "complete_words": self._texting.complete,
             "choose_alternative": self._texting.choose,
+            "tell_modality": self._texting.tell_modality,
+            "stop": self._texting.stop,
             "ask_remember": self._recalling.ask_remember,
             "remember": self._recalling.remember,
             "show_recall": lambda: self._start(self._recalling.open),
@@ -158,6 +164,9 @@ class Application:
             "delete_recalled": lambda identity: self._start(self._recalling.delete, identity),
             "export_recalled": lambda: self._start(self._recalling.export),
             "import_recalled": lambda batch: self._start(self._recalling.import_, batch),
+            "guess": self._guessing.guess,
+            "choose_auto": self._guessing.choose_model,
+            "collect": self._guessing.collect,
             "add_segment": self._segments.add,
             "choose_segment": self._segments.choose,
             "toggle_segment": self._segments.toggle,
@@ -231,8 +240,13 @@ class Application:
             if not state.busy:
                 self._segments.show()
                 self._recalling.show_count()
+                self._guessing.look()
         if not state.busy:
             self._surfaces.refresh()
+
+    def _on_auto_changed(self, state: AutoState) -> None:
+        with self._server.state:
+            self._guessing.show_state(state)
 
     def _set_tool(self, tool: str, positive: bool, brush_mm: float) -> None:
         self._tool.tool = tool if tool in tools.TOOLS else tools.NAVIGATE
@@ -307,6 +321,8 @@ class Application:
             getattr(self._prompting, key)()
         elif key in ("propagate", "agree", "show_suggested"):
             getattr(self._propagating, key)()
+        elif key == "stop":
+            self._texting.stop()
         elif key == "remember":
             self._recalling.ask_remember()
         elif key == "remove":

@@ -15,6 +15,7 @@ from trame_vuetify.widgets.vuetify3 import (
 )
 
 from .actions import Actions
+from .auto_panel import build_collect
 from .page_state import Page
 from .recall_dialogs import build_recall, build_remember
 from .sections import dialogue
@@ -37,7 +38,7 @@ _KEYS = (
     ("J", "jump to the slice to check next"),
     ("Delete", "delete the newest prompt"),
     ("F", "fit all views"),
-    ("Esc", "give up the stroke being drawn"),
+    ("Esc", "give up the stroke being drawn; stop an answer that takes long"),
 )
 
 
@@ -49,6 +50,7 @@ def build_dialogs(page: Page, actions: Actions) -> None:
     _build_delete(page, actions)
     build_remember(page, actions)
     build_recall(page, actions)
+    build_collect(page, actions)
     _build_help(page)
     VSnackbar(
         "{{ %s }}" % page.name.sentence,

@@ -67,6 +67,48 @@ class TextState:
 
 
 @dataclass
+class SideRow:
+    """One of two answers side by side. number: among the alternatives. picture: as an address that holds it."""
+
+    number: int = 0
+    who: str = ""
+    facts: str = ""
+    why: str = ""
+    picture: str = ""
+
+
+@dataclass
+class AnswerState:
+    """What belongs to one answer. working: how far it is, in words, "" where it does not take long; percent: of it, -1
+    where nobody can tell. asks_modality: the user is to say which kind of image this is. sides: two answers to choose
+    from, or none; comparison: what their pictures show."""
+
+    working: str = ""
+    percent: int = -1
+    asks_modality: bool = False
+    comparison: str = ""
+    sides: list[SideRow] = field(default_factory=list)
+
+
+@dataclass
+class AutoPage:
+    """The first guess of a trained model, and training data. model, data: folders. problem: why there can be no guess
+    yet, or "". done windows, of so many. sentence: what was done last, or went wrong where it failed."""
+
+    open: bool = False
+    model: str = ""
+    data: str = ""
+    problem: str = ""
+    running: bool = False
+    collecting: bool = False
+    done: int = 0
+    of: int = 0
+    sentence: str = ""
+    failed: bool = False
+    collect_shown: bool = False
+
+
+@dataclass
 class RecallRow:
     """A line of the recall memory. size, origin: in words. own: the user's, not of those that come with the program.
     thumbnail: a picture, as an address that holds it."""
@@ -132,7 +174,9 @@ class PageState:
     box_depth_mm: float = 0.0
 
     text: TextState = field(default_factory=TextState)
+    answer: AnswerState = field(default_factory=AnswerState)
     recall: RecallState = field(default_factory=RecallState)
+    auto: AutoPage = field(default_factory=AutoPage)
 
     segments: list[SegmentRow] = field(default_factory=list)
     segment_id: str = ""

@@ -20,6 +20,7 @@ from trame_vuetify.widgets.vuetify3 import (
 
 from . import tools
 from .actions import Actions
+from .auto_panel import build_auto
 from .memory_panel import PROMPT_ICONS, build_memory
 from .page_state import Page
 from .sections import icon_button
@@ -45,6 +46,8 @@ def build_panel(page: Page, actions: Actions) -> None:
         _build_tools(page, actions)
         VDivider()
         build_text(page, actions)
+        VDivider()
+        build_auto(page, actions)
         VDivider()
         _build_segments(page, actions)
         VDivider()

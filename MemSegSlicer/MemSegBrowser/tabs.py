@@ -23,7 +23,7 @@ class Tabs:
             data.owner = tab
         data.open_shown = data.save_shown = data.edit_shown = data.delete_shown = False
         data.discard_shown = data.help_shown = data.notice_shown = False
-        data.recall.shown = data.recall.remember_shown = False
+        data.recall.shown = data.recall.remember_shown = data.auto.collect_shown = False
         data.upload_progress = -1
 
     def belongs_here(self) -> str:

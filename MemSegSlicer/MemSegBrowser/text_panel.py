@@ -7,18 +7,23 @@ from trame_client.widgets.html import Div, Li, Span, Ul
 from trame_vuetify.widgets.vuetify3 import VBtn, VIcon, VTextField, VTooltip
 
 from .actions import Actions
+from .answer_panel import build_chooser, build_modality, build_working
 from .page_state import Page
 
 
 def build_text(page: Page, actions: Actions) -> None:
     with Div(classes="ms-section ms-text"):
         _build_box(page, actions)
+        build_working(page, actions)
         with Div(v_if=(page.name.text.problem,), classes="ms-understood ms-problem"):
             VIcon("mdi-alert-circle", size=16, color="error", classes="ms-problem-icon")
-            Div("{{ %s }}" % page.name.text.problem, classes="ms-understanding-text")
+            with Div():
+                Div("{{ %s }}" % page.name.text.problem, classes="ms-understanding-text")
+                build_modality(page, actions)
         with Div(v_else_if=(page.name.text.sentence,), classes="ms-understood"):
             _build_understanding(page)
             _build_alternatives(page, actions)
+            build_chooser(page, actions)
 
 
 def _build_box(page: Page, actions: Actions) -> None:

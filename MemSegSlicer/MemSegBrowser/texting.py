@@ -10,12 +10,13 @@ from MemSegSlicerLib import PromptTools, SceneBridge, SlicePlaces
 from MemSegSlicerLib.Controller import Controller, SessionState
 from MemSegSlicerLib.Recall import Recall
 from MemSegSlicerLib.Strip import LEVELS_PERCENT
-from MemSegSlicerLib.TextRows import alternativeRows, completions, insteadWords
+from MemSegSlicerLib.TextRows import alternativeRows, answerRows, comparisonWords, completions, insteadWords
 from MemSegSlicerLib.Understanding import Understanding
 
 from .notices import Notices
-from .page_state import Page
+from .page_state import Page, SideRow
 from .segments import Segments
+from .thumbnails import address_of_picture
 from .views import FourUpViews, normal_of, slice_to_ras
 
 logger = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ class Texting:
         notices: Notices,
     ) -> None:
         self._text = page.data.text
+        self._answer = page.data.answer
         self._views = views
         self._controller = controller
         self._segments = segments
@@ -76,22 +78,33 @@ class Texting:
         self._is_asked = True
         self._controller.choose(int(number))
 
+    def tell_modality(self, name: str) -> None:
+        """Which kind of image this is, as the words that stand in the box ask for it."""
+        self._text.problem = ""
+        self._text.waiting = self._is_asked = True
+        self._controller.tellModality(name)
+
+    def stop(self) -> None:
+        """The answer that takes long, or the propagation."""
+        self._controller.stop()
+
     # -- what the session says ---------------------------------------------------------------------------------------
 
     def show_state(self, state: SessionState) -> None:
         """Listener of the controller."""
         text, understood = self._text, state.understood
+        self._show_answer(state)
         if text.waiting and not state.busy:
             text.waiting = False
             if state.error:
                 self._refuse(state.error)
-            elif text.words == self._typed:
+            elif text.words == self._typed and not state.stopped:
                 text.words = ""
         elif text.problem and text.problem != state.error:
             text.problem = ""
         if self._is_asked and not state.busy:
             self._is_asked = False
-            if understood is not None and not state.error:
+            if understood is not None and not state.error and not state.stopped:
                 self._go_there(state)
         if understood == self._shown:
             return
@@ -105,6 +118,17 @@ class Texting:
             text.alternatives, text.chosen = alternativeRows(understood), understood.chosen
             text.links = list(understood.links)
             text.instead = insteadWords(understood)
+        rows = answerRows(understood)
+        self._answer.comparison = comparisonWords(understood)
+        self._answer.sides = [
+            SideRow(row.number, row.who, row.facts, row.why, address_of_picture(row.picture)) for row in rows
+        ]
+
+    def _show_answer(self, state: SessionState) -> None:
+        answer, working = self._answer, state.working
+        answer.working = f"{working.words[0].upper()}{working.words[1:]}" if working is not None else ""
+        answer.percent = -1 if working is None or working.fraction is None else round(100 * working.fraction)
+        answer.asks_modality = state.asksModality
 
     def _refuse(self, sentence: str) -> None:
         self._text.problem = sentence

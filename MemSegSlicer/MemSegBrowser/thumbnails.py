@@ -1,4 +1,4 @@
-"""Thumbnails of the recall memory as pictures that a page can show."""
+"""Thumbnails of the recall memory, and other small pictures, as addresses that a page can show."""
 
 from __future__ import annotations
 
@@ -19,6 +19,11 @@ def address_of(thumbnail: np.ndarray) -> str:
         return ""
     picture = np.repeat(grey[..., None], 3, axis=2)
     picture[grey == _OUTLINE] = _COLOUR
+    return address_of_picture(picture)
+
+
+def address_of_picture(picture: np.ndarray) -> str:
+    """picture: (h, w, 3) uint8."""
     return f"data:image/png;base64,{base64.b64encode(_png(picture)).decode()}"
 
 

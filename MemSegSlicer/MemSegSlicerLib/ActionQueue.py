@@ -8,11 +8,14 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 
-from memseg.errors import MemSegError
+from memseg.errors import MemSegError, ModalityUnknownError, StoppedError
+from memseg.watching import Progress
 
+from .Answering import Answering
 from .Edits import goBackTo
 from .Propagation import GONE, IMAGE_CHANGED, SEGMENT_CHANGED, SEGMENT_EDITED, Propagation
 from .Record import Action, Record
@@ -54,6 +57,8 @@ class ActionQueue:
         self._waiting: deque[Action] = deque()
         self._running: Action | None = None
         self._abandoned: Action | None = None
+        self._answering: Answering | None = None
+        self._isInHaste = False
         self._run: Propagation | None = None
         self._held: Callable[[], None] | None = None
         self.error = ""
@@ -72,6 +77,11 @@ class ActionQueue:
         """The propagation that goes on."""
         return self._run
 
+    @property
+    def working(self) -> Progress | None:
+        """How far the answer is that is being worked out; None where there is none that takes long."""
+        return self._answering.progress if self._answering is not None else None
+
     def isPending(self, record: Record) -> bool:
         running = [self._running] if self._running is not None else []
         return any(action.record is record for action in (*running, *self._waiting))
@@ -82,7 +92,8 @@ class ActionQueue:
         """Do it when its turn comes; a propagation ends first."""
         self.endRun()
         if action.isAsked:
-            self.error, action.record.report = "", ""
+            self.error = ""
+            action.record.beginAnew()
         self._waiting.append(action)
         self._next()
         self._changed()
@@ -90,7 +101,8 @@ class ActionQueue:
     def begin(self, run: Propagation) -> None:
         """Propagate, slice by slice; nothing else may be propagating."""
         self._run = run
-        self.error, run.record.report = "", ""
+        self.error = ""
+        run.record.beginAnew()
         self._waiting.append(run.nextAction())
         self._next()
         self._changed()
@@ -112,6 +124,24 @@ class ActionQueue:
         self.endRun()
         self._waiting = deque(action for action in self._waiting if not action.isAsked)
         self._abandoned = self._running if self._running is not None and self._running.isAsked else None
+        if self._abandoned is not None:
+            self.stop()
+
+    def stop(self) -> None:
+        """End the answer that is being worked out, at the next thing it tells; the session stays as it was. What waits
+        for its turn is done all the same."""
+        if self._answering is not None:
+            self._answering.stop()
+
+    @contextmanager
+    def inHaste(self) -> Iterator[None]:
+        """Inside, an answer that takes long ends where it is, so that nobody has to wait for it."""
+        self._isInHaste = True
+        self.stop()
+        try:
+            yield
+        finally:
+            self._isInHaste = False
 
     def fail(self, sentence: str) -> None:
         self.error = sentence
@@ -126,12 +156,15 @@ class ActionQueue:
     def drop(self, record: Record) -> None:
         """Its nodes are gone: what its running job finds out is dropped, and what waits for it will be."""
         record.gone = True
+        if self._running is not None and self._running.record is record:
+            self.stop()
         if self._run is not None and self._run.record is record:
             self.endRun()
             self.error = GONE
 
     def clear(self) -> None:
         self.endRun()
+        self.stop()
         self._waiting.clear()
         self.error = ""
 
@@ -151,6 +184,10 @@ class ActionQueue:
                 self.fail(str(error))
                 continue
             self._running = action
+            self._answering = Answering(self._worker.post, self._changed)
+            if self._isInHaste:
+                self._answering.stop()
+            job = partial(self._answering.run, job)
             self._worker.submit(job, partial(self._arrive, action, stamp), partial(self._finishBadly, action))
 
     def _arrive(self, action: Action, stamp: tuple, outcome: Outcome) -> None:
@@ -169,7 +206,7 @@ class ActionQueue:
 
     def _finish(self, action: Action, stamp: tuple, outcome: Outcome) -> None:
         isAbandoned = action is self._abandoned
-        self._running = self._abandoned = None
+        self._running = self._abandoned = self._answering = None
         record = action.record
         shown = record.view
         if self._isThere(record):
@@ -183,8 +220,11 @@ class ActionQueue:
                     self._drop(action, outcome)
                 else:
                     self._show(action, stamp, outcome)
+            except StoppedError as error:
+                record.report, record.stopped, record.stamp = str(error), True, None
             except MemSegError as error:
                 self.error, record.stamp = str(error), None
+                record.unanswered = action.text if isinstance(error, ModalityUnknownError) else None
                 self._endRunOf(action)
             self._goOn(action, outcome)
         self._afterAction()
@@ -246,7 +286,7 @@ class ActionQueue:
         action.record.clipped |= not isWhole
 
     def _finishBadly(self, action: Action, error: Exception) -> None:
-        self._running = self._abandoned = None
+        self._running = self._abandoned = self._answering = None
         action.record.stamp = None
         self._endRunOf(action)
         self.failWith(error, f"{action.what} failed")

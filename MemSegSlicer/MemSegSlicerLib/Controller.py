@@ -20,8 +20,9 @@ from memseg.prompts import Prompt, Text
 from memseg.session import Session
 from memseg.volume import Volume
 
-from . import Texting
+from . import Modality, Texting
 from .ActionQueue import ActionQueue, Pace
+from .AutoWork import AUTO_CLOSED, AUTO_SAVED, AutoWork, Site, Surroundings
 from .Images import Images
 from .Listeners import Listeners
 from .Pauses import Pauses
@@ -66,6 +67,8 @@ class Controller(SliceActions):
         self._pauses = Pauses(worker, self._sceneState, self._records, lambda: self._queue.isWorking)
         self._queue = ActionQueue(worker, self._jobFor, self._isThere, self._tell, self._pauses.plan, pace)
         self.recall = recall or Recall()
+        around = (scene, worker, self._queue, self._images, self._records, self.recall, self._sceneState)
+        self.auto = AutoWork(Surroundings(*around, self._pauses.plan, self._site, self.setSegment))
         self._isInterrupted = False  # by the closing of the scene, a propagation
         self._listeners = Listeners[SessionState]()
         self._observers = [
@@ -85,6 +88,7 @@ class Controller(SliceActions):
             return
         self._queue.endRun()
         self._volumeId, self._queue.error = volumeId, ""
+        self.auto.beginAnew()
         self._sceneState.volumeNode = volumeNode
         if volumeNode is not None:
             failed = partial(self._volumeFailed, volumeId)
@@ -122,6 +126,9 @@ class Controller(SliceActions):
         node = self.volumeNode
         return self._images.of(node).volume() if node is not None else None
 
+    def _site(self) -> Site:
+        return Site(self.volumeNode, self.segmentationNode, self._model, self.device, self._journalFolder)
+
     # -- what the user does ----------------------------------------------------------------------------------------
 
     def add(self, prompt: Prompt) -> None:
@@ -133,6 +140,24 @@ class Controller(SliceActions):
     def choose(self, number: int) -> None:
         """Make another one of `state.understood.alternatives` the mask."""
         self._do("choose", lambda session: session.choose(number))
+
+    def tellModality(self, modality: str) -> None:
+        """Which kind of image the volume is, one of memseg.text.modality.MODALITIES; it is kept with the volume in the
+        scene. Words that waited for it are tried again."""
+        record = self._recordToWorkOn()
+        if record is None:
+            return
+        Modality.keep(record.target.volumeNode, modality)
+        if record.unanswered is not None:
+            self.add(record.unanswered)
+
+    def stop(self) -> None:
+        """End what takes long: a propagation, which keeps what it has done, or else the answer that is being worked
+        out, which then changes nothing."""
+        if self._queue.run is not None:
+            self.cancelPropagation()
+        else:
+            self._queue.stop()
 
     def remember(self, name: str, licence: str = "", note: str = "") -> None:
         """Put the segment into the recall memory, so that its name finds the like in other images."""
@@ -233,6 +258,9 @@ class Controller(SliceActions):
             milliseconds=record.milliseconds if record is not None else None,
             busy=self._queue.isBusy,
             progress=self._queue.run.progress if self._queue.run is not None else None,
+            working=self._queue.working,
+            stopped=record is not None and record.stopped,
+            asksModality=record is not None and record.unanswered is not None,
             report=record.report if record is not None else "",
             error=self._queue.error,
         )
@@ -259,13 +287,15 @@ class Controller(SliceActions):
             self.setSegment(segmentationNode, segmentId)
 
     def saveToScene(self) -> None:
-        """Wait for what is still being done, end a propagation, and put all sessions into the scene. For shells, before
-        they save it.
+        """Wait for what is still being done, end a propagation and an answer that takes long, and put all sessions into
+        the scene. For shells, before they save it.
 
         The controller does so by itself too, in the next pause between clicks.
         """
         self._queue.endRun()
-        self._worker.settle()
+        self.auto.cancel(AUTO_SAVED)
+        with self._queue.inHaste():
+            self._worker.settle()
         self._pauses.storeNow()
 
     def cleanup(self) -> None:
@@ -274,6 +304,7 @@ class Controller(SliceActions):
             self._scene.RemoveObserver(tag)
         self._observers.clear()
         self._listeners.clear()
+        self.auto.cleanup()
         self._forgetAll()
 
     # -- jobs ------------------------------------------------------------------------------------------------------
@@ -298,6 +329,7 @@ class Controller(SliceActions):
             device=self.device,
             journalFolder=self._journalFolder,
             guard=guardOf(self._sceneState, record.target.volumeNode),
+            modality=Modality.of(record.target.volumeNode),
             step=record.target.step,
             isClipped=isClipped,
         )
@@ -368,6 +400,7 @@ class Controller(SliceActions):
         self._tell()
 
     def _onSceneClosing(self, *_: object) -> None:
+        self.auto.cancel(AUTO_CLOSED)
         self._isInterrupted = self._queue.run is not None
         self._queue.endRun()
 

@@ -13,6 +13,7 @@ from memseg.prompts import Prompt
 from .Record import SessionState
 
 _CUBIC_MM_PER_ML = 1000.0
+FIRST_GUESS = "first guess"  # the origin of a mask that a trained model proposed
 _ALONG = re.compile(" along [kji]")  # letters that a panel calls axial, coronal, sagittal
 _BY_SLICES = re.compile("(propagated|made consistent) along ")  # how masks begin to say where they come from
 
@@ -43,7 +44,7 @@ def promptRows(state: SessionState) -> list[PromptRow]:
     for index, numbered in enumerate(state.prompts):
         prompt, share = numbered.prompt, shares.get(numbered.number)
         kind = prompt.kind
-        if prompt.kind == "mask" and prompt.origin:
+        if prompt.kind == "mask" and prompt.origin not in ("", FIRST_GUESS):
             kind = "slices" if _BY_SLICES.match(prompt.origin) else "text"
         row = PromptRow(index, numbered.number, kind, prompt.positive, promptTitle(prompt))
         rows.append(row if share is None else replace(row, leaned=f"{100 * share:.0f} %", bar=share / largest))
@@ -55,6 +56,8 @@ def promptTitle(prompt: Prompt) -> str:
     match prompt.kind:
         case "mask" if _BY_SLICES.match(prompt.origin):
             return _ALONG.sub("", prompt.origin)
+        case "mask" if prompt.origin == FIRST_GUESS:
+            return "first guess of the trained model"
         case "mask":
             return f"“{prompt.origin}”" if prompt.origin else "edited mask"
         case "text":

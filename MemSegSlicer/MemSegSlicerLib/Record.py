@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from memseg import watching
+from memseg.prompts import Text
 from memseg.session import Session
 
 from .SessionJob import Act, Outcome, SessionView
@@ -28,13 +30,17 @@ class Progress:
 @dataclass(frozen=True)
 class SessionState(SessionView):
     """What a panel shows: the session, and what is being done. milliseconds: from the last prompt to its mask, None
-    before the first. progress: of the propagation that runs, None without one. report: what the last action did that
-    does not show by itself, such as why a propagation stopped; error: the last thing that went wrong; a sentence each,
-    or ""."""
+    before the first. progress: of the propagation that runs, None without one. working: how far an answer is that takes
+    long, None where there is none. stopped: the user ended the last answer before it was there. asksModality: words
+    wait for the user to say which kind of image this is. report: what the last action did that does not show by itself,
+    such as why a propagation stopped; error: the last thing that went wrong; a sentence each, or ""."""
 
     milliseconds: float | None = None
     busy: bool = False
     progress: Progress | None = None
+    working: watching.Progress | None = None
+    stopped: bool = False
+    asksModality: bool = False
     report: str = ""
     error: str = ""
 
@@ -47,10 +53,11 @@ class SessionState(SessionView):
 class Record:
     """All that is known of one (volume, segment).
 
-    stamp: the target's when its voxels were last the session's mask; None: look again. report: see SessionState, until
-    the next action. restorable: a session stored in the scene may be tried. storingSeconds: what turning the session
-    into bytes took last. clipped: the segment did not take all of the session's last step, and the session does not
-    know yet. gone: the target was deleted; what its running job finds out is dropped.
+    stamp: the target's when its voxels were last the session's mask; None: look again. report, stopped: see
+    SessionState, until the next action; so unanswered: words that cannot be answered before the user has said which
+    kind of image this is. restorable: a session stored in the scene may be tried. storingSeconds: what turning the
+    session into bytes took last. clipped: the segment did not take all of the session's last step, and the session does
+    not know yet. gone: the target was deleted; what its running job finds out is dropped.
 
     namedByWords: the name that the segment got from a text prompt, "" where from none. remembered: identities in the
     recall memory of what was remembered of the segment, by title. rememberedPrompts: numbers of those it had then.
@@ -62,6 +69,8 @@ class Record:
     stamp: tuple | None = None
     milliseconds: float | None = None
     report: str = ""
+    stopped: bool = False
+    unanswered: Text | None = None
     restorable: bool = True
     unsaved: bool = False
     storing: bool = False
@@ -72,6 +81,10 @@ class Record:
     namedByWords: str = ""
     remembered: dict[str, str] = field(default_factory=dict)
     rememberedPrompts: tuple[int, ...] = ()
+
+    def beginAnew(self) -> None:
+        """The user has asked for something: what was said of the last action is over."""
+        self.report, self.stopped, self.unanswered = "", False, None
 
     def toBytes(self) -> bytes | None:
         """For the worker. None while a propagation goes on, which storing would end."""
@@ -86,7 +99,7 @@ class Record:
 @dataclass(frozen=True, eq=False)
 class Action:
     """what: one word for the log. act: None only brings the session up to date. isPrompt: its time is shown. run: the
-    propagation it is a slice of.
+    propagation it is a slice of. text: the words that it answers.
 
     prepare, then: for the main thread. prepare: what makes the act from the scene, when the action's turn has come.
     then: called when the outcome, without an error, is in the scene; returns what to report, or "". Both may raise
@@ -98,6 +111,7 @@ class Action:
     act: Act | None
     isPrompt: bool = False
     run: Propagation | None = None
+    text: Text | None = None
     prepare: Callable[[], Act] | None = None
     then: Callable[[Outcome], str] | None = None
     asked: float = field(default_factory=time.perf_counter)

@@ -218,6 +218,15 @@ def notedStep(segment: slicer.vtkSegment) -> int | None:
     return int(str(text)) if segment.GetTag(_STEP_TAG, text) and str(text).isdecimal() else None
 
 
+def holdsVoxels(segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str) -> bool:
+    """Whether the segment covers any, wherever they lie; takes a pass over its labelmap. Raises SessionError for a
+    segment that is gone or a surface."""
+    segment, labelmap = _labelmapOf(segmentationNode, segmentId)
+    if extentOf(labelmap).is_empty:
+        return False
+    return bool((voxelsOf(labelmap) == segment.GetLabelValue()).any())
+
+
 def hasSurface(segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str) -> bool:
     """Whether the segment holds a closed surface, which `writeChange` leaves behind the mask."""
     segment = segmentationNode.GetSegmentation().GetSegment(segmentId)

@@ -31,6 +31,15 @@ def nextName(name: str, taken: Collection[str]) -> str:
             return following
 
 
+def another(name: str, taken: Collection[str]) -> str:
+    """The name itself, or with a number after it where it is taken: "L3" is followed by "L3 2", not by another bone."""
+    count, free = 1, name
+    while free in taken:
+        count += 1
+        free = f"{name} {count}"
+    return free
+
+
 def give(segment: slicer.vtkSegment, name: str) -> None:
     """A name that the terminology knows brings its codes along; any other one takes them away. The colour stays."""
     entry = Terminology.entryForName(name)

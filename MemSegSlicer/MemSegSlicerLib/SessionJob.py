@@ -35,10 +35,10 @@ class SessionView:
     """What a panel shows of a session, taken when the worker was done with it.
 
     prompts: oldest first. remembered: numbers of the prompts in the interaction memory, oldest first. leaned, note,
-    marks, slices: see memseg.session.Session; marks by axis and index. voxels: size of the mask. filled: by axis, the
-    indices of the slices that hold a part of it. suggestion: the slice whose correction would help most; None during a
-    propagation, and where none is marked. understood: what was made of the words, where those were the last that was
-    done. last: the step that would be undone.
+    marks, slices, modality: see memseg.session.Session; marks by axis and index. voxels: size of the mask. filled: by
+    axis, the indices of the slices that hold a part of it. suggestion: the slice whose correction would help most; None
+    during a propagation, and where none is marked. understood: what was made of the words, where those were the last
+    that was done. last: the step that would be undone.
     """
 
     model: str
@@ -56,6 +56,7 @@ class SessionView:
     sliceCapacity: int = 0
     suggestion: Suggestion | None = None
     understood: Understanding | None = None
+    modality: str = ""
     last: Step | None = None
 
     @property
@@ -86,6 +87,7 @@ class SessionView:
             sliceCapacity=session.slices.capacity,
             suggestion=session.suggest_slice() if marks and not session.is_propagating else None,
             understood=Understanding.of(session),
+            modality=session.modality,
             last=session.history.done[-1] if session.can_undo else None,
         )
 
@@ -111,7 +113,7 @@ class SessionJob:
     session: the one there is, or None. stored: a session saved with the scene, to be used where there is none. edited:
     the segment's voxels where they may differ from the session's mask, None where they cannot. step, isClipped: how
     they came to be, see Edits.catchUp. act: what the user asked for, None to only bring the session up to date. guard:
-    outside it the act changes no voxel.
+    outside it the act changes no voxel. modality: what the user said of the image, "" where nothing.
     """
 
     image: Image
@@ -123,6 +125,7 @@ class SessionJob:
     device: str
     journalFolder: Path | None = None
     guard: Guard | None = None
+    modality: str = ""
     step: int | None = None
     isClipped: bool = False
 
@@ -131,6 +134,8 @@ class SessionJob:
         try:
             session = self._sessionOn(self.image.volume())
             session.keep_within(self.guard)
+            if self.modality:
+                session.tell_modality(self.modality)
             if self.edited is not None:
                 wasEdited = catchUp(session, *self.edited.crop(), self.step, self.isClipped)
             before = stepsDone(session)

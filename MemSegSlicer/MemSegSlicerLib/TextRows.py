@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+import numpy as np
+
 from memseg.text import terminology
 
 from .Sizes import mlWords
@@ -22,6 +24,42 @@ class AlternativeRow:
     title: str = ""
     percent: int = 0
     why: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class AnswerRow:
+    """One of two answers side by side. number: as of an AlternativeRow. facts: title and how sure it is. picture:
+    (h, w, 3) uint8."""
+
+    number: int
+    who: str
+    facts: str
+    why: str
+    picture: np.ndarray
+
+
+def answerRows(understood: Understanding | None) -> list[AnswerRow]:
+    """The two that are compared; none where there is nothing to compare."""
+    if understood is None or understood.comparison is None:
+        return []
+    titles = {row.number: row.title for row in alternativeRows(understood)}
+    return [
+        AnswerRow(
+            each.number,
+            each.who,
+            f"{titles.get(each.number, each.title)}, {round(100 * each.confidence)} % sure",
+            each.why,
+            each.picture,
+        )
+        for each in understood.comparison.sides
+    ]
+
+
+def comparisonWords(understood: Understanding | None) -> str:
+    """What the two pictures show; "" where there are none."""
+    if understood is None or understood.comparison is None:
+        return ""
+    return f"Two answers, on slice {understood.comparison.index}, where they differ most. Take the better one:"
 
 
 def completions(words: str, remembered: tuple[str, ...]) -> list[str]:

@@ -18,7 +18,7 @@ from memseg.text.grounding import Found
 from memseg.text.query import Side
 from memseg.volume import MaskChange
 
-from . import SceneBridge, SegmentNames, Terminology
+from . import Modality, SceneBridge, SegmentNames, Terminology
 from .Neighbours import Neighbours
 from .Recall import Recall
 from .Record import Action, Record
@@ -31,7 +31,7 @@ Records = Mapping[SegmentKey, Record]
 def typed(record: Record, text: Text, records: Records, recall: Recall) -> Action:
     """records: all sessions there are."""
     words = _Typed(record, text, records, recall)
-    return Action(record, "text", None, isPrompt=True, prepare=words.prepare, then=words.then)
+    return Action(record, "text", None, isPrompt=True, text=text, prepare=words.prepare, then=words.then)
 
 
 def remembered(record: Record, recall: Recall, name: str, licence: str, note: str) -> Action:
@@ -81,6 +81,8 @@ class _Typed:
 
     def then(self, outcome: Outcome) -> str:
         understood = outcome.view.understood
+        if outcome.view.modality:  # as words may say in passing
+            Modality.keep(self._record.target.volumeNode, outcome.view.modality)
         if understood is not None and understood.name:
             self._name(understood.name)
         return self._giveAway(*self._split) if self._split is not None else ""

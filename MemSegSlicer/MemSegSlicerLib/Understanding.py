@@ -1,10 +1,11 @@
-"""How words were understood and what they could mean besides, as a panel shows it: no voxels in here."""
+"""How words were understood and what they could mean besides, as a panel shows it: no voxels in here but pictures."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from memseg.session import Session
+from memseg.text.comparing import Comparison
 from memseg.text.grounding import Found
 from memseg.text.query import Command
 from memseg.volume import Volume
@@ -28,7 +29,8 @@ class Alternative:
 class Understanding:
     """sentence: how the words were understood, and what was found. alternatives: best first. chosen: which of them is
     the mask, from 0. links: what each link of the chain contributed, a sentence each. name: of what was found, "" where
-    the words only changed the mask there was."""
+    the words only changed the mask there was. comparison: of two answers that were found in different ways; None where
+    all were found in one."""
 
     words: str
     sentence: str
@@ -36,6 +38,7 @@ class Understanding:
     chosen: int = 0
     links: tuple[str, ...] = ()
     name: str = ""
+    comparison: Comparison | None = None
 
     @classmethod
     def of(cls, session: Session) -> Understanding | None:
@@ -50,6 +53,7 @@ class Understanding:
             session.chosen,
             grounding.links,
             "" if isinstance(grounding.query.asked, Command) else grounding.name,
+            session.compared,
         )
 
     @property

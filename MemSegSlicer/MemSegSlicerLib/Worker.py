@@ -68,6 +68,13 @@ class Worker:
                 self._whenIdle.append((seconds, _Task(job, done, failed)))
                 self._start()
 
+    def post(self, callback: Callable[[], object]) -> None:
+        """Have it called on the main thread; from any thread. Nothing after `close`."""
+        with self._changed:
+            isClosed = self._closed
+        if not isClosed:
+            self._post(callback)
+
     @property
     def busy(self) -> bool:
         """Whether a job runs or waits. A result is posted before its job stops counting."""

@@ -23,6 +23,8 @@ KEYS = {
     "suggested": "J",
     "remember": "M",
 }
+STOP_KEY = "Esc"
+"""Of no use but while the panel shows an answer that takes long, as an editor's tools have it otherwise."""
 
 
 class Keys:

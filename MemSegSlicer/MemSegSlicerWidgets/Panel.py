@@ -17,6 +17,8 @@ from MemSegSlicerLib.PromptRows import adviceWords, sizeWords
 from MemSegSlicerLib.Record import SessionState
 
 from . import Building
+from .AutoSection import AutoSection
+from .CollectDialog import CollectDialog
 from .Desk import Desk
 from .Keys import Keys
 from .MemorySection import MemorySection
@@ -75,7 +77,7 @@ class Panel:
             self._scene.RemoveObserver(tag)
         self._keys.cleanup()
         parts = (self._views, self._target, self._propagation, self._model, self._region, self._browser, self._dialog)
-        for part in parts:
+        for part in (*parts, self._auto, self._collecting):
             part.cleanup()
         self._markers.cleanup()
         self._bench.notices.removeBar(self._bar)
@@ -88,6 +90,7 @@ class Panel:
         self._bench.collected.restore()
         self._tools.restore()
         self._region.restore()
+        self._auto.restore()
         self._restoreFolding()
         self._propagationFor = None
         self._show(self._bench.controller.state)
@@ -103,6 +106,8 @@ class Panel:
         self._target = TargetSection(ui, bench, self._dialog.open)
         self._tools = ToolsSection(ui.toolsArea, bench)
         self._text = TextSection(ui.textArea, bench)
+        self._collecting = CollectDialog(self.widget, bench)
+        self._auto = AutoSection(ui.autoArea, bench, self._collecting.open)
         self._prompts = PromptList(ui.promptsArea, bench)
         self._propagation = PropagationSection(ui.propagationArea, bench)
         self._memory = MemorySection(ui.memoryArea, bench, self._browser.open)
@@ -112,6 +117,7 @@ class Panel:
         self._sections = (
             self._tools,
             self._text,
+            self._auto,
             self._prompts,
             self._propagation,
             self._memory,
@@ -132,8 +138,8 @@ class Panel:
             "remember": self._dialog.open,
         }
         self._keys = Keys(self.widget, {name: bench.notices.guarded(action) for name, action in actions.items()})
-        self._folds = {button.name: button for button in (ui.promptsButton, ui.propagationButton, ui.memoryButton,
-                                                          ui.modelButton, ui.regionButton)}  # fmt: skip
+        folding = (ui.autoButton, ui.promptsButton, ui.propagationButton, ui.memoryButton)
+        self._folds = {button.name: button for button in (*folding, ui.modelButton, ui.regionButton)}
         for button in self._folds.values():
             button.connect("contentsCollapsed(bool)", self._onFolded)
 
@@ -187,9 +193,10 @@ class Panel:
 
     def _restoreFolding(self) -> None:
         folded = self._bench.state.folded
+        unused = ("autoButton",) if self._bench.controller.auto.state.problem else ()
         self._isFolding = True
         for name, button in self._folds.items():
-            button.collapsed = name in (_FOLDED_AT_FIRST if folded is None else folded)
+            button.collapsed = name in ((*_FOLDED_AT_FIRST, *unused) if folded is None else folded)
         self._isFolding = False
 
     def _onFolded(self, _isFolded: bool) -> None:

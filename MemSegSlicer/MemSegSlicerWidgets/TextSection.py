@@ -11,11 +11,12 @@ from slicer.i18n import tr as _
 from memseg.prompts import Text
 from MemSegSlicerLib import PromptTools, SceneBridge, SliceNodes
 from MemSegSlicerLib.Record import SessionState
-from MemSegSlicerLib.TextRows import alternativeRows, completions, insteadWords
+from MemSegSlicerLib.TextRows import alternativeRows, answerRows, comparisonWords, completions, insteadWords
 from MemSegSlicerLib.Understanding import Understanding
 
 from . import Building
-from .Keys import KEYS
+from .AnswerParts import AnswerChooser, ModalityChoice, WorkingBar
+from .Keys import KEYS, STOP_KEY
 from .Workbench import Workbench
 
 
@@ -37,12 +38,18 @@ class TextSection:
         self._go = Building.button("textButton", _("Find"), guarded(self._type), _("Segment what is typed (Enter)"))
         layout.addLayout(Building.row(self._line, self._go, stretch=0))
         self._buildCompletion(guarded)
+        self._working = WorkingBar(guarded(bench.controller.stop), STOP_KEY)
+        self._modality = ModalityChoice(guarded(self._tellModality))
+        layout.addWidget(self._working.widget)
+        layout.addWidget(self._modality.widget)
         self._sentence = Building.label("sentenceLabel")
         self._sentence.setTextInteractionFlags(qt.Qt.TextSelectableByMouse)
         layout.addWidget(self._sentence)
         self._buildDoubt(layout, guarded)
         self._links = Building.label("linksLabel", isHint=True)
         layout.addWidget(self._links)
+        self._chooser = AnswerChooser(guarded(self._take))
+        layout.addWidget(self._chooser.widget)
         self._showUnderstanding(None)
 
     def focus(self) -> None:
@@ -52,11 +59,13 @@ class TextSection:
     def show(self, session: SessionState) -> None:
         if self._isWaiting and not session.busy:
             self._isWaiting = False
-            if not session.error and session.understood is not None:
+            if not session.error and not session.stopped and session.understood is not None:
                 if self._line.text.strip() == self._typed:
                     self._line.text = ""
                 self._goThere(session)
         self._go.enabled = not self._isWaiting
+        self._working.show(session.working)
+        self._modality.show(session.asksModality)
         if session.understood != self._shown:
             self._shown = session.understood
             self._showUnderstanding(session.understood)
@@ -91,6 +100,15 @@ class TextSection:
             self._isWaiting = True
             self._bench.controller.choose(self._rows[number].number)
 
+    def _take(self, number: int) -> None:
+        """One of the two answers side by side."""
+        self._isWaiting = True
+        self._bench.controller.choose(number)
+
+    def _tellModality(self, name: str) -> None:
+        self._isWaiting = True
+        self._bench.controller.tellModality(name)
+
     def _toggleLinks(self) -> None:
         self._links.visible = self._why.checked
 
@@ -112,6 +130,8 @@ class TextSection:
             if row.number == understood.chosen:
                 self._meanings.setCurrentIndex(place)
         self._meanings.blockSignals(False)
+        chosen = understood.chosen if understood is not None else 0
+        self._chooser.show(answerRows(understood), comparisonWords(understood), chosen)
         if understood is not None:
             self._sentence.text = " ".join(part for part in (understood.sentence, insteadWords(understood)) if part)
             self._sure.value = round(100 * understood.confidence)

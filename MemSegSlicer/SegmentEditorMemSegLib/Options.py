@@ -16,7 +16,8 @@ from MemSegSlicerLib.PromptRows import adviceWords, sizeWords
 from MemSegSlicerLib.Record import SessionState
 from MemSegSlicerLib.SlicePlaces import AxisRow
 from MemSegSlicerLib.SliceRows import progressWords
-from MemSegSlicerLib.TextRows import completions
+from MemSegSlicerLib.TextRows import answerRows, comparisonWords, completions
+from MemSegSlicerWidgets.AnswerParts import AnswerChooser, ModalityChoice, WorkingBar
 
 VIEW_AXIS = "view"  # of the view that was touched last; an empty parameter is an undefined one to Slicer
 TO_THE_END = -1
@@ -36,8 +37,8 @@ class Settings:
 
 
 class Options:
-    """Call `add` once. edited: the user changed a setting. typed, propagate, choseModel: what the user asked for.
-    remembered: names that words may become besides the terms."""
+    """Call `add` once. edited: the user changed a setting. typed, propagate, choseModel, stop, toldModality, chose:
+    what the user asked for. remembered: names that words may become besides the terms."""
 
     def __init__(
         self,
@@ -46,6 +47,9 @@ class Options:
         propagate: Callable[[], None],
         choseModel: Callable[[str], None],
         remembered: Callable[[], tuple[str, ...]],
+        stop: Callable[[], None],
+        toldModality: Callable[[str], None],
+        chose: Callable[[int], None],
     ) -> None:
         self._edited = edited
         self._typed = typed
@@ -59,7 +63,10 @@ class Options:
         self._find = _named(qt.QPushButton(_("Find")), "MemSegFind")
         self._completer = qt.QCompleter(self._words)
         self._completions = qt.QStringListModel(self._completer)
+        self._working = WorkingBar(stop)  # without a key: Escape is the editor's own
+        self._modality = ModalityChoice(toldModality)
         self._understood = _wrapped("MemSegUnderstood")
+        self._chooser = AnswerChooser(chose)
         self._axis = _named(qt.QComboBox(), "MemSegAxis")
         self._first = _named(qt.QSpinBox(), "MemSegFirst")
         self._dash = qt.QLabel("\N{EN DASH}")
@@ -113,7 +120,8 @@ class Options:
         scriptedEffect.addLabeledOptionsWidget(_("Prompts:"), _row(self._addButton, self._removeButton))
         scriptedEffect.addLabeledOptionsWidget(_("Brush radius:"), self._brush)
         scriptedEffect.addLabeledOptionsWidget(_("In words:"), _row(self._words, self._find))
-        scriptedEffect.addOptionsWidget(self._understood)
+        for widget in (self._working.widget, self._modality.widget, self._understood, self._chooser.widget):
+            scriptedEffect.addOptionsWidget(widget)
         slices = _row(self._axis, self._first, self._dash, self._last, self._propagate)
         scriptedEffect.addLabeledOptionsWidget(_("Slices:"), slices)
         scriptedEffect.addLabeledOptionsWidget(_("Model:"), self._model)
@@ -189,7 +197,11 @@ class Options:
 
     def showState(self, state: SessionState, grid: Grid | None) -> None:
         """grid: the image's."""
-        self._busy.visible = state.busy
+        self._busy.visible = state.busy and state.working is None
+        self._working.show(state.working)
+        self._modality.show(state.asksModality)
+        chosen = state.understood.chosen if state.understood is not None else 0
+        self._chooser.show(answerRows(state.understood), comparisonWords(state.understood), chosen)
         self._propagate.text = _("Cancel") if state.propagating else _("Propagate")
         self._propagate.enabled = state.propagating or bool(state.voxels)
         _silently(self._model, "currentIndex", self._model.findData(state.model))

@@ -6,8 +6,10 @@ controller that the module's panel uses too.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from weakref import ref
 
 import qSlicerSegmentationsEditorEffectsPythonQt as effects
 import qt
@@ -64,7 +66,14 @@ what was remembered with it.""")
 
     def setupOptionsFrame(self) -> None:
         self._options = Options(
-            self.updateMRMLFromGUI, self._type, self._propagate, self._chooseModel, self._remembered
+            self.updateMRMLFromGUI,
+            self._type,
+            self._propagate,
+            self._chooseModel,
+            self._remembered,
+            stop=self._doing("stop"),
+            toldModality=self._doing("tellModality"),
+            chose=self._doing("choose"),
         )
         self._options.add(self.scriptedEffect)
 
@@ -175,6 +184,17 @@ what was remembered with it.""")
     def _chooseModel(self, name: str) -> None:
         if self._work is not None:
             self._work.controller.setModel(name)
+
+    def _doing(self, what: str) -> Callable[..., None]:
+        """What of the controller's a button does, while the effect is active. It does not keep the effect alive."""
+        owner = ref(self)
+
+        def do(*arguments: Any) -> None:
+            effect = owner()
+            if effect is not None and effect._work is not None:
+                effect._work.desk.notices.guarded(getattr(effect._work.controller, what))(*arguments)
+
+        return do
 
     def _remembered(self) -> tuple[str, ...]:
         return self._work.controller.recall.names if self._work is not None else ()

@@ -57,12 +57,19 @@ expect.set_options(timeout=WAIT_MS)
 
 
 class RunningServer:
-    """`memseg app` as a user starts it, on a free port of the loopback address."""
+    """`memseg app` as a user starts it, on a free port of the loopback address. program: what runs in its place."""
 
-    def __init__(self, image: Path, folder: Path, arguments: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        image: Path,
+        folder: Path,
+        arguments: tuple[str, ...] = (),
+        program: tuple[str, ...] = ("-m", "memseg.cli"),
+    ) -> None:
         self.folder = folder
-        command = [sys.executable, "-m", "memseg.cli", "app", str(image), "--no-browser", "--port", "0", *arguments]
+        command = [sys.executable, *program, "app", str(image), "--no-browser", "--port", "0", *arguments]
         own = {"PYTHONUNBUFFERED": "1", "NO_COLOR": "1", "MEMSEG_RECALL": str(folder / "recall")}
+        own["MEMSEG_AUTO"] = str(folder / "auto")
         environment = {**os.environ, **own}
         self.process = subprocess.Popen(
             command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8"

@@ -108,14 +108,27 @@ def test_the_answer_is_the_mean_of_the_masks_of_the_queries_that_draw_no_outline
     assert torch.allclose(answer.logits, again, atol=1e-5)
 
 
-def test_what_informs_the_queries_is_asked_after_every_look_at_the_image():
-    network, asked = small_biomedparse(), []
+class Told:
+    """A memory whose part in an answer is plain; asked: which layers, and of which shape."""
 
-    def same(layer: int, queries: Tensor) -> Tensor:
-        asked.append((layer, tuple(queries.shape)))
-        return queries
+    def __init__(self, features: float = 1.0, queries: float = 1.0) -> None:
+        self._features, self._queries = features, queries
+        self.asked: list[tuple[int | str, tuple[int, ...]]] = []
 
+    def features(self, mask_features: Tensor) -> Tensor:
+        self.asked.append(("features", tuple(mask_features.shape)))
+        return mask_features * self._features
+
+    def __call__(self, layer: int, queries: Tensor) -> Tensor:
+        self.asked.append((layer, tuple(queries.shape)))
+        return queries * self._queries
+
+
+def test_a_memory_is_asked_before_the_answer_and_after_every_look_at_the_image():
+    network, same = small_biomedparse(), Told()
     stock = answered(network, Sampling((1, 2)), 2)
     assert torch.equal(answered(network, Sampling((1, 2)), 2, same), stock)
-    assert asked == [(layer, (2, 16, WIDTH)) for layer in range(4)]
-    assert not torch.equal(answered(network, Sampling((1, 2)), 2, lambda _, queries: queries * 1.1), stock)
+    assert same.asked[1:] == [(layer, (2, 16, WIDTH)) for layer in range(4)]
+    assert same.asked[0][0] == "features" and same.asked[0][1][:2] == (2, WIDTH)
+    for other in (Told(queries=1.1), Told(features=1.1)):
+        assert not torch.equal(answered(network, Sampling((1, 2)), 2, other), stock)

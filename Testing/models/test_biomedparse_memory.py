@@ -13,7 +13,15 @@ from small_biomedparse import WIDTH, WORDS, images, small_biomedparse
 from memseg.geometry import Grid
 from memseg.memory.slices import SliceEntry, SliceFeatures
 from memseg.networks.biomedparse.boltzmann_decoder import Decoded, Sampling
-from memseg.networks.biomedparse.memory import BankAttention, FormatAdapter, MemoryConfig, Remembered, remembered
+from memseg.networks.biomedparse.memory import (
+    BankAttention,
+    FormatAdapter,
+    MemoryConfig,
+    Remembered,
+    grid_of,
+    known,
+    remembered,
+)
 from memseg.networks.biomedparse.model import SliceMaps, with_neighbours
 from memseg.prompts import Click, Text
 from memseg.segmenters.base import Numbered
@@ -60,13 +68,43 @@ def answered(informing=None) -> Decoded:
 
 
 def test_a_slice_is_kept_as_the_mean_of_its_levels_and_its_value_knows_where_the_mask_is():
-    levels = tuple(torch.full((1, 2, 2 * 2**step, 2 * 2**step), float(step)) for step in range(3))
+    levels = tuple(torch.full((1, 2, 2**step, 2**step), float(step)) for step in range(3))
     logits = torch.full((1, 8, 8), -100.0)
     logits[:, :4, :4] = 100.0
     answer = Decoded(logits, torch.zeros(1), torch.zeros(1, 1, 2), torch.tensor([[10.0, -10.0]]))
     keys, values = remembered(SliceMaps(torch.zeros(1, 2, 8, 8), levels), answer)
-    assert keys.shape == (1, 2, 2, 2) and bool((keys == 1.0).all())
-    assert values[0, 0].tolist() == [[11, 1], [1, 1]] and values[0, 1].tolist() == [[-9, 1], [1, 1]]
+    assert keys.shape == (1, 2, 4, 4) and bool((keys == 1.0).all())
+    ones = [1, 1, 1, 1]
+    assert values[0, 0].tolist() == [[11, 11, 1, 1], [11, 11, 1, 1], ones, ones]
+    assert values[0, 1].tolist() == [[-9, -9, 1, 1], [-9, -9, 1, 1], ones, ones]
+
+
+def test_a_mask_smaller_than_a_place_is_remembered_whole():
+    logits = torch.full((1, 8, 8), -100.0)
+    logits[:, 3, 3] = 100.0
+    levels = tuple(torch.zeros(1, 1, 2**step, 2**step) for step in range(3))
+    answer = Decoded(logits, torch.zeros(1), torch.zeros(1, 1, 1), torch.tensor([[10.0]]))
+    _, values = remembered(SliceMaps(torch.zeros(1, 1, 8, 8), levels), answer)
+    assert values[0, 0, 1, 1] == 10 and float(values.sum()) == 10
+
+
+@pytest.mark.parametrize(("edge", "grid"), [(512, 16), (256, 8), (128, 8), (64, 8), (32, 4)])
+def test_a_slice_is_remembered_on_the_coarsest_grid_that_has_eight_places_along_an_edge(edge, grid):
+    assert grid_of(edge) == grid
+
+
+def test_a_mask_that_is_known_counts_instead_of_the_answers():
+    answer = Decoded(torch.ones(2, 8, 8), torch.zeros(2), torch.zeros(2, 1, 1), torch.zeros(2, 1))
+    logits = torch.full((2, 8, 8), -3.0)
+    logits[1, 2, 2] = 3.0
+    told = known(answer, logits)
+    assert torch.equal(told.logits, logits) and told.existence[0] < -5 and told.existence[1] > 5
+
+
+def test_where_a_slice_is_remembered_matters_not_only_what():
+    adapter = FormatAdapter(SMALL)
+    tokens = adapter(torch.zeros(1, WIDTH, 2, 2))[0]
+    assert all(not torch.allclose(tokens[0], other, atol=1e-3) for other in tokens[1:])
 
 
 # -- the adapter -------------------------------------------------------------------------------------------------------
@@ -115,6 +153,30 @@ def test_a_trained_memory_changes_the_answer_by_what_is_remembered_and_where():
     elsewhere = answered(attention(0.5).reading(replace(bank_of(3), away_mm=torch.tensor([[90.0, 0, 0]])))).logits
     others = (stock, two, elsewhere)
     assert all(not torch.allclose(three, other, atol=1e-3) for other in others)
+
+
+def test_the_features_alone_change_the_answer_too():
+    made = attention()
+    made.features.gate.fill_(0.5)
+    assert not torch.allclose(answered(made.reading(bank_of(3))).logits, answered().logits, atol=1e-3)
+
+
+def test_where_a_mask_was_is_told_by_what_it_added_to_the_values():
+    keys = torch.zeros(1, 1, WIDTH, CELLS, CELLS)
+    values = keys.clone()
+    values[0, 0, :, 0, 0] = 5.0
+    masked = attention()._masked(Remembered(keys, values, torch.zeros(1, 1)))
+    assert masked[0, 0, :, 0].tolist() == pytest.approx(
+        [1.0, 0.0, 0.0, 0.0], abs=1e-3
+    )  # 2 x 2 places, in reading order
+
+
+def test_features_change_place_by_place():
+    made = attention()
+    made.features.gate.fill_(0.5)
+    features = torch.zeros(1, WIDTH, 8, 6)
+    changed = made.reading(bank_of(1)).features(features)
+    assert changed.shape == features.shape and float(changed.std(dim=(2, 3)).max()) > 1e-4
 
 
 def test_the_order_of_what_is_remembered_does_not_matter():
@@ -307,7 +369,7 @@ def test_a_trained_memory_is_told_of_what_the_bank_recalls(monkeypatch):
     told = []
     plain = engine.look
 
-    def look(volume, stack, window, number, sentence, bank=None):
+    def look(volume, stack, window, number, sentence, bank=None, given=None):
         if bank is not None:
             told.append((number, sorted(bank.away_mm[0].tolist())))
         return plain(volume, stack, window, number, sentence)
@@ -316,3 +378,30 @@ def test_a_trained_memory_is_told_of_what_the_bank_recalls(monkeypatch):
     list(segmenter.looks(tube(), WORDS_SAID, remembering=True))
     assert len(told) == 11 and all(len(away) <= 2 for _, away in told)
     assert told[0][1] == pytest.approx([3.0]) or told[0][1] == pytest.approx([-3.0])
+
+
+# -- slices the user has corrected -------------------------------------------------------------------------------------
+
+
+def walk_of(given, use=None):
+    walk = bright_segmenter(use=use)._walk(tube(), WORDS_SAID, (), True)
+    return replace(walk, given=given)
+
+
+def test_a_corrected_slice_stays_as_it_is_and_is_answered_first():
+    mask = np.full((16, 16), -9.0, np.float32)
+    mask[2:5, 2:5] = 9.0
+    looks = list(walk_of({1: mask}).looks())
+    assert looks[12].number == 1 and sorted(look.number for look in looks[12:]) == list(range(12))
+    assert np.array_equal(looks[12].logits, mask) and looks[12].existence > 0.99
+
+
+def test_the_others_are_told_of_a_corrected_slice():
+    nothing = np.full((16, 16), -9.0, np.float32)
+    everything = np.full((16, 16), 9.0, np.float32)
+    use = BankUse(masks_mm=30.0, existence=False)
+    plain = {look.number: look for look in walk_of({}, use).looks()}
+    taught = {look.number: look for look in walk_of({5: everything}, use).looks()}
+    assert taught[4].logits[0, 0] > plain[4].logits[0, 0] + 1
+    emptied = {look.number: look for look in walk_of({5: nothing}, use).looks()}
+    assert emptied[5].existence < 0.01 and not (emptied[5].logits > 0).any()

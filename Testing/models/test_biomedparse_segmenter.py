@@ -6,15 +6,18 @@ import numpy as np
 import pytest
 import torch
 from bright_biomedparse import EDGE, VOCABULARY, bright_segmenter, network_of
-from fakes import ellipsoid, turned_grid
+from fakes import BlockSegmenter, ellipsoid, turned_grid
 from small_biomedparse import small_biomedparse, small_config
 from typer.testing import CliRunner
 
-from memseg import catalog, models_command, registry
+from memseg import catalog, models_command, registry, talking
 from memseg.build import _built, build
-from memseg.errors import ModelError, PromptError
+from memseg.errors import ModalityUnknownError, ModelError, PromptError, StoppedError
 from memseg.evaluation.metrics import dice
-from memseg.geometry import Grid
+from memseg.geometry import Box, Grid
+from memseg.history import History
+from memseg.journal import Journal, resume_session
+from memseg.memory.recall import RecallMemory
 from memseg.networks.biomedparse.model import BiomedParse
 from memseg.prompts import Click, Text
 from memseg.segmenters import biomedparse_weights
@@ -22,7 +25,9 @@ from memseg.segmenters.base import Numbered, Segmenter
 from memseg.segmenters.biomedparse import BiomedParseSegmenter
 from memseg.segmenters.biomedparse_walk import Pace
 from memseg.session import Session
+from memseg.text.remembering import remember
 from memseg.volume import Volume
+from memseg.watching import Progress, Watch
 
 SHAPE, CENTRE = (20, 60, 64), (9, 28, 33)
 OBJECT = ellipsoid(SHAPE, CENTRE, (5.2, 15.0, 18.5))
@@ -32,6 +37,10 @@ ASKED = Text("left kidney in CT")
 def bright(truth: np.ndarray = OBJECT, grid: Grid | None = None) -> Volume:
     """Soft tissue of -50 HU with an object of 200."""
     return Volume(truth.astype(np.int16) * 250 - 50, grid or turned_grid(truth.shape))
+
+
+def astuple(history: History) -> tuple:
+    return history.state, history.done, history.undone, history.next_number
 
 
 def session_of(segmenter=None, volume: Volume | None = None, **options) -> Session:
@@ -109,12 +118,118 @@ def test_the_kind_of_image_is_asked_for_where_it_cannot_be_told_and_remembered()
     array = bright().array_kji.astype(np.float32) - 120  # -170 to 80: neither air nor the values of MR
     segmenter, volume = bright_segmenter(), Volume(array, turned_grid(SHAPE))
     session = session_of(segmenter, volume)
-    with pytest.raises(PromptError, match="say it once in the words, such as 'left kidney in CT'"):
+    with pytest.raises(ModalityUnknownError, match="say it once in the words, such as 'left kidney in CT'"):
         session.add(Text("left kidney"))
     assert not session.mask_kji.any() and not session.prompts
     session.add(Text("left kidney in CT"))
     session.add(Text("right kidney"))
-    assert tuple(network_of(segmenter).asked[-1].tolist()) == VOCABULARY.encode("right kidney in abdominal CT")
+    assert asked_last(segmenter) == VOCABULARY.encode("right kidney in abdominal CT")
+
+
+def asked_last(segmenter) -> tuple[int, ...]:
+    return tuple(network_of(segmenter).asked[-1].tolist())
+
+
+def unknown() -> Volume:
+    """-170 to 80: neither air nor the values of MR."""
+    return Volume(bright().array_kji.astype(np.float32) - 120, turned_grid(SHAPE))
+
+
+def test_the_kind_of_image_that_was_said_counts_for_all_sessions_on_the_image_and_is_saved_with_them():
+    volume, segmenter = unknown(), bright_segmenter()
+    session = session_of(segmenter, volume)
+    assert session.modality == ""
+    session.tell_modality("MR")
+    session.add(Text("left kidney"))
+    assert asked_last(segmenter) == VOCABULARY.encode("left kidney in MRI")
+    assert session_of(volume=volume).modality == "MR" and session_of(volume=unknown()).modality == ""
+    again = Session.from_bytes(session.to_bytes(), unknown(), bright_segmenter())
+    assert again.modality == "MR"
+    again.remove(0)
+    again.add(Text("right kidney"))
+    assert asked_last(again._segmenter) == VOCABULARY.encode("right kidney in MRI")
+
+
+def test_a_kind_of_image_that_there_is_none_of_is_refused():
+    session = session_of(volume=unknown())
+    with pytest.raises(PromptError, match="choose one of: CT, MR, PET, ultrasound, microscopy"):
+        session.tell_modality("X-ray")
+    assert session.modality == ""
+
+
+def test_a_session_in_which_the_kind_of_image_was_told_is_resumed_from_its_journal(tmp_path, monkeypatch):
+    monkeypatch.setattr("memseg.build.build", lambda *_: bright_segmenter())
+    volume = unknown()
+    session = session_of(volume=volume)
+    session.keep_journal(Journal.begin(tmp_path / "session.journal", volume, session.model, True))
+    session.tell_modality("CT")
+    session.add(Text("left kidney"))
+    again = resume_session(tmp_path / "session.journal", unknown(), "cpu")
+    assert again.modality == "CT" and np.array_equal(again.mask_kji, session.mask_kji) and session.mask_kji.any()
+
+
+# -- beside a model that takes no words --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def reader(monkeypatch):
+    """BiomedParse reads the words of a session whose model takes none."""
+    segmenter = bright_segmenter()
+    monkeypatch.setattr(catalog, "default_for_text", lambda: "biomedparse")
+    monkeypatch.setattr(talking, "build", lambda *_: segmenter)
+    return segmenter
+
+
+def chained(volume: Volume) -> Session:
+    return Session(volume, BlockSegmenter(), "cpu", recall=RecallMemory())
+
+
+def test_words_that_only_the_reader_could_answer_ask_for_the_kind_of_image(reader):
+    session = chained(unknown())
+    with pytest.raises(ModalityUnknownError, match="cannot be told by its values"):
+        session.add(Text("left kidney"))
+    with pytest.raises(ModalityUnknownError):
+        session.add(Text("frobnicated gland"))  # of which the grammar makes nothing
+    assert not session.prompts
+    session.add(Text("left kidney in CT"))
+    assert session.modality == "CT" and dice(OBJECT, session.mask_kji) > 0.8
+    assert asked_last(reader) == VOCABULARY.encode("left kidney in abdominal CT")
+
+
+def test_the_answer_of_the_reader_in_the_chain_is_stopped_too_and_nothing_else_answers_in_its_place(reader):
+    session = chained(bright())
+    watch = Watch()
+    watch.stop()
+    with watch.over(), pytest.raises(StoppedError):
+        session.add(Text("left kidney"))
+    assert not session.prompts and not session.can_undo
+
+
+def test_its_answer_and_what_is_remembered_are_compared_where_they_differ_most(reader):
+    truth = ellipsoid((40, 64, 64), (20, 30, 30), (8.2, 9.2, 9.2))
+    volume = bright(truth, Grid.from_spacing(truth.shape, (3, 3, 3)))
+    box = Box((14, 18, 18), (27, 43, 43))  # remembered is a block that goes beyond it
+    session = chained(volume)
+    session.recall = RecallMemory((remember(volume, box, np.ones(box.shape_kji, np.uint8), "left kidney"),))
+    session.add(Text("left kidney"))
+    links = [found.link for found in session.understood.found]
+    assert links[:2] == ["model", "recall"]
+    compared = session.compared
+    assert [side.who for side in compared.sides] == ["BiomedParse", "Recall memory"]
+    assert compared.axis == "k" and box.start_kji[0] - 2 <= compared.index <= box.stop_kji[0] + 1
+    first = session.mask_kji.copy()
+    session.choose(compared.sides[1].number)
+    assert session.compared is compared and session.chosen == 1 and not np.array_equal(session.mask_kji, first)
+    session.undo()
+    assert np.array_equal(session.mask_kji, first) and session.chosen == 0
+    session.undo()
+    assert not session.mask_kji.any() and session.compared is None
+
+
+def test_words_answered_in_one_way_only_are_not_compared(reader):
+    session = chained(bright())
+    session.add(Text("left kidney"))
+    assert len(session.understood.found) == 1 and session.compared is None
 
 
 # -- corrections -------------------------------------------------------------------------------------------------------
@@ -174,21 +289,49 @@ def test_a_sagittal_volume_is_cut_into_its_own_slices_and_that_is_said():
 
 def test_stopped_in_mid_volume_nothing_has_changed_and_asking_again_goes_on():
     segmenter = bright_segmenter()
-    network, encode = network_of(segmenter), network_of(segmenter).encode
-
-    def encoding(slices):
-        if len(network.shown) == 6:
-            segmenter.stop()
-        return encode(slices)
-
-    network.encode = encoding
-    session = session_of(segmenter, memory=False)
-    with pytest.raises(PromptError, match="Cancelled"):
+    network, session = network_of(segmenter), session_of(segmenter, memory=False)
+    session.add(Click((2, 3, 3)))
+    before, history = session.mask_kji.copy(), astuple(session.history)
+    watch = Watch(lambda progress: watch.stop() if progress.words == "slice 7 of 20" else None)
+    with watch.over(), pytest.raises(StoppedError):
         session.add(ASKED)
-    assert not session.mask_kji.any() and not session.prompts and len(network.shown) == 7
-    network.encode = encode
+    assert np.array_equal(session.mask_kji, before) and astuple(session.history) == history and len(network.shown) == 7
     session.add(ASKED)
     assert dice(OBJECT, session.mask_kji) > 0.93 and len(network.shown) == 20
+
+
+def test_every_slice_is_told_of_before_it_is_looked_at():
+    heard, session = [], session_of(memory=False)
+    with Watch(heard.append).over():
+        session.add(ASKED)
+    assert heard[:2] == [Progress("slice 1 of 20", 0.0), Progress("slice 2 of 20", 0.05)]
+    assert heard[-2:] == [Progress("slice 20 of 20", 0.95), Progress("putting the slices together", 1.0)]
+    assert len(heard) == 21
+
+
+def test_what_is_told_never_goes_back_with_memory_and_in_a_tall_volume():
+    truth = np.zeros((100, 24, 24), np.uint8)
+    truth[40:57, 6:18, 6:18] = 1
+    tall = bright(truth, Grid.from_spacing(truth.shape, (1, 1, 1)))
+    for volume, pace in ((bright(), None), (tall, Pace(10.0))):
+        heard = []
+        with Watch(heard.append).over():
+            session_of(bright_segmenter(pace=pace), volume).add(ASKED)
+        fractions = [progress.fraction for progress in heard]
+        assert fractions == sorted(fractions) and fractions[0] == 0 and fractions[-1] == 1
+        assert any("with memory" in progress.words for progress in heard)
+
+
+def test_an_answer_to_earlier_words_that_is_stopped_when_a_prompt_is_taken_out_changes_nothing():
+    session = session_of()
+    session.add(ASKED)
+    session.add(Text("right kidney in CT"))
+    before, history = session.mask_kji.copy(), astuple(session.history)
+    watch = Watch()
+    watch.stop()
+    with watch.over(), pytest.raises(StoppedError):
+        session.remove(0)
+    assert np.array_equal(session.mask_kji, before) and astuple(session.history) == history
 
 
 def test_slices_come_one_by_one_and_closing_ends_the_work():

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from memseg.errors import PromptError
 from memseg.geometry import Box, Grid
 from memseg.segmenters.biomedparse_slices import Stack, Window
-from memseg.segmenters.biomedparse_words import WINDOWS, kind_in, question, site_in
+from memseg.segmenters.biomedparse_words import WINDOWS, question, site_in
+from memseg.text.modality import named_in
 from memseg.volume import Volume
 
 
@@ -158,7 +159,7 @@ def test_words_tell_the_part_of_the_body(words, site):
     [("liver in CT", "CT"), ("T1 brain", "MR"), ("edema, FLAIR", "MR"), ("FDG-PET lesion", "PET"), ("octopus", "")],
 )
 def test_words_tell_the_kind_of_image(words, kind):
-    assert kind_in(words) == kind
+    assert named_in(words) == kind
 
 
 CT = Volume(np.linspace(-1000, 1000, 24).reshape(2, 3, 4), Grid.from_spacing((2, 3, 4), (1, 1, 1)))

@@ -10,7 +10,9 @@ from small_biomedparse import small_biomedparse, small_config
 from typer.testing import CliRunner
 
 from memseg.errors import ModelError, PromptError
-from memseg.networks.biomedparse.memory import BankAttention, MemoryConfig
+from memseg.networks.biomedparse.boltzmann_decoder import Decoded, Sampling
+from memseg.networks.biomedparse.memory import BankAttention, MemoryConfig, Remembered, remembered
+from memseg.networks.biomedparse.model import BiomedParse
 from memseg.segmenters import biomedparse_memory
 from memseg.training import checkpoint
 from memseg.training.biomedparse_trainer import (
@@ -19,12 +21,17 @@ from memseg.training.biomedparse_trainer import (
     NamedSupply,
     NamingPlan,
     NamingTrainer,
+    dice_of,
+    dice_of_slices,
     export,
+    logits_of,
+    loss_of,
+    overlap_of,
     reduced,
 )
 from memseg.training.chance import generator
 from memseg.training.command import app
-from memseg.training.named_stacks import WordList, named_stack
+from memseg.training.named_stacks import Look, Scene, WordList, named_stack, scene
 
 CPU = torch.device("cpu")
 SMALL = replace(reduced(), edge=32)
@@ -94,6 +101,58 @@ def test_words_are_numbered_with_marks_of_start_and_end():
     assert WordList().encode("dark unknown object", longest=3) == (9, 1, 10)
 
 
+def test_names_of_structures_are_words_too_each_once():
+    words = WordList(("kidney", "left", "kidney"))
+    assert len(words) == 12 and words.encode("left kidney") == (10, 4, 9, 11)
+
+
+def scene_of(*values: float, changed: int = 0) -> Scene:
+    """Objects of 64 voxels in two slices, side by side, those to the left brighter as `values` say."""
+    bodies = []
+    for place in range(len(values)):
+        body = torch.zeros(2, 16, 32, dtype=torch.bool)
+        body[:, 4:8, 8 * place : 8 * place + 8] = True
+        bodies.append(body)
+    looks = tuple(Look(value, place - 1.0, False, 64) for place, value in enumerate(values))
+    none, second = torch.tensor([False, False]), torch.tensor([False, True])
+    hard = tuple(second if place == changed else none for place in range(len(values)))
+    return Scene(torch.full((2, 16, 32), 110.0), tuple(bodies), looks, hard)
+
+
+def test_one_scene_answers_several_questions():
+    found = scene_of(30, 100, 200).asked(generator(CPU, 1), ("bright", "dark", "left", "right"), WordList(), 3)
+    assert len(found) == 3 and all(each.image is found[0].image for each in found)
+    columns = {"bright": 16, "dark": 0, "left": 16, "right": 0}
+    for each in found:
+        first = int(each.target.nonzero()[:, 2].min())
+        assert first == columns[each.sentence.split()[0]]
+
+
+def test_no_question_is_asked_whose_answer_is_not_clear():
+    assert scene_of(200, 200, 200).asked(generator(CPU, 1), ("bright", "dark", "large"), WordList(), 3) == []
+
+
+def test_slices_in_which_an_object_looks_otherwise_are_its_own():
+    (dark,) = scene_of(30, 100, 200).asked(generator(CPU, 1), ("dark",), WordList(), 3)
+    (bright,) = scene_of(30, 100, 200).asked(generator(CPU, 1), ("bright",), WordList(), 3)
+    assert dark.hard.tolist() == [False, True] and bright.hard.tolist() == [False, False]
+
+
+def test_some_objects_fade_and_others_become_as_bright_as_their_like():
+    faded = alike = 0
+    for number in range(40):
+        made = scene(generator(CPU, 3, number), 12, 32)
+        level = made.image.median()
+        for body, look, changed in zip(made.bodies, made.looks, made.changed):
+            for place in changed.nonzero()[:, 0].tolist():
+                if int(body[place].sum()) < 12:
+                    continue
+                apart = float(made.image[place][body[place]].mean() - level) / (look.value - 110)
+                faded += abs(apart) < 0.45
+                alike += abs(apart) >= 0.45
+    assert faded >= 10 and alike >= 10
+
+
 # -- who learns --------------------------------------------------------------------------------------------------------
 
 
@@ -114,7 +173,86 @@ def test_a_reduced_network_learns_to_answer():
     losses = [progress.loss for progress in trainer.run(supply)]
     assert sum(losses[-8:]) < sum(losses[:8]) and all(torch.isfinite(torch.tensor(losses)))
     scores = trainer.watch(supply)
-    assert set(scores) == {"words", "present"} and 0 <= scores["present"][0] <= 1
+    assert set(scores) == {"slices", "volumes", "present"} and 0 <= scores["present"][0] <= 1
+
+
+def test_the_loss_falls_where_the_answer_is_right_and_existence_with_it():
+    target = torch.zeros(2, 8, 8)
+    target[0, :4, :4] = 1
+    right = torch.tensor([[[9.0, -9.0], [-9.0, -9.0]], [[-9.0, -9.0], [-9.0, -9.0]]])
+    nothing = torch.zeros(2, 1)
+
+    def loss(logits, existence):
+        return float(loss_of(Decoded(logits, torch.tensor(existence), nothing[:, None], nothing), target))
+
+    best = loss(right, [9.0, -9.0])
+    assert best < 0.01
+    assert loss(-right, [9.0, -9.0]) > best + 10 and loss(right, [-9.0, 9.0]) == pytest.approx(best + 9, abs=0.1)
+
+
+def test_slices_that_count_more_decide_the_loss():
+    target = torch.zeros(2, 8, 8)
+    target[:, :4, :4] = 1
+    logits = torch.full((2, 2, 2), -9.0)
+    logits[0, 0, 0] = 9.0  # the first is right, the second misses what is there
+    nothing = torch.zeros(2, 1)
+    answer = Decoded(logits, torch.tensor([9.0, 9.0]), nothing[:, None], nothing)
+    right, wrong = (float(loss_of(answer, target, torch.tensor(each))) for each in ([1.0, 0.0], [0.0, 1.0]))
+    assert right < 0.01 and wrong > 5
+    assert float(loss_of(answer, target)) == pytest.approx((right + wrong) / 2, abs=1e-3)
+    assert overlap_of(answer, target).tolist() == pytest.approx([1.0, 0.0], abs=1e-5)
+
+
+def test_a_supply_of_hard_stacks_has_more_of_them():
+    plain, hard = (
+        sum(bool(supply.stack(generator(CPU, 6, number)).hard.any()) for number in range(30))
+        for supply in (NamedSupply(12, 32), NamedSupply(12, 32, hard=True))
+    )
+    assert hard > plain and hard > 20
+
+
+def test_the_gates_of_a_memory_learn_faster_than_the_rest():
+    trainer = memory_trainer()
+    shares = [group.get("share", 1.0) for group in trainer._groups() for _ in group["params"]]
+    assert len(shares) == len(list(trainer.network.parameters())) and sorted(shares)[-4:] == [20.0] * 4
+    assert sorted(shares)[:-4] == [1.0] * (len(shares) - 4)
+
+
+def test_dice_of_slices_is_of_those_that_hold_something_whatever_existence_says():
+    target = torch.zeros(3, 8, 8)
+    target[:2, :4, :4] = 1
+    logits = torch.full((3, 2, 2), -1.0)
+    logits[0, 0, 0] = logits[1, 1, 1] = logits[2, 0, 0] = 1.0
+    nothing = torch.zeros(3, 1)
+    answer = Decoded(logits, torch.full((3,), -5.0), nothing[:, None], nothing)
+    assert dice_of_slices(answer, target).tolist() == pytest.approx([1.0, 0.0], abs=1e-5)
+    assert float(dice_of(answer, target)) < 0.01
+
+
+def test_a_share_of_a_cell_becomes_what_a_sure_network_would_say():
+    assert logits_of(torch.tensor([0.0, 0.5, 1.0])).tolist() == [-12, 0, 12]
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_existence_teaches_the_queries_only_where_it_is_to(apart):
+    trainer = naming()
+    network = BiomedParse(replace(SMALL, decoder=replace(SMALL.decoder, apart=apart)))
+    network.load_state_dict(trainer.network.state_dict())
+    maps = network.encode(torch.rand(2, 3, 32, 32) * 255)
+    network.answer(maps, network.words(torch.tensor([[9, 1, 8, 10]])), Sampling(None)).existence.sum().backward()
+    taught = network.sem_seg_head.predictor.query_feat_.weight.grad
+    assert (taught is None) == apart and network.sem_seg_head.predictor.classifier_query.weight.grad is not None
+
+
+def test_existence_teaches_a_memory():
+    network = BiomedParse(replace(SMALL, decoder=replace(SMALL.decoder, apart=True))).requires_grad_(False)
+    memory = BankAttention(MemoryConfig(64, 16, 1, 4, 3))
+    maps = network.encode(torch.rand(2, 3, 32, 32) * 255)
+    words = network.words(torch.tensor([[9, 1, 8, 10]]))
+    keys, values = remembered(maps, network.answer(maps, words, Sampling(None)))
+    bank = Remembered(keys[None].expand(2, -1, -1, -1, -1), values[None].expand(2, -1, -1, -1, -1), torch.ones(2, 2))
+    network.answer(maps, words, Sampling(None), memory.reading(bank)).existence.sum().backward()
+    assert all(float(layer.gate.grad) != 0 for layer in memory.layers)
 
 
 def test_only_the_memory_learns_and_its_gates_open():
@@ -183,7 +321,7 @@ def run(*arguments: object) -> str:
 
 def test_the_command_trains_the_reduced_network_then_its_memory_and_goes_on(tmp_path):
     options = ["--device", "cpu", "--slices", 4, "--batch", 1, "--watched-objects", 1]
-    output = run("--out", tmp_path, "--network-steps", 2, "--steps", 2, *options)
+    output = run("--out", tmp_path, "--network-steps", 2, "--network-batch", 1, "--steps", 2, *options)
     assert f"Put {biomedparse_memory.FILE} beside the weights" in output
     assert (tmp_path / biomedparse_memory.FILE).is_file() and (tmp_path / "network" / "checkpoint").is_dir()
     assert "from step 2 of 2" in run("--out", tmp_path, *options)

@@ -75,6 +75,27 @@ class TestTheScan:
         state = said("state", 2, 6, 5).double().requires_grad_()
         assert torch.autograd.gradcheck(lambda *given: selective_scan(*given, side=2), (*values, state))
 
+    @pytest.mark.parametrize("tokens", [3, 16, 50])
+    def test_gradients_over_many_blocks_are_those_of_the_recurrence(self, tokens: int) -> None:
+        ours, right = ([each.requires_grad_() for each in scanned(tokens, torch.float64)] for _ in range(2))
+        weigh = said("weigh", 2, 6, tokens).double()
+        for y, state in (selective_scan(*ours, side=4), token_by_token(*right)):
+            ((y * weigh).sum() + state.square().sum()).backward()
+        for mine, theirs in zip(ours, right):
+            torch.testing.assert_close(mine.grad, theirs.grad, rtol=1e-10, atol=1e-10)
+
+    @pytest.mark.parametrize("tokens", [2, 9])
+    def test_half_precision_and_autocast_are_computed_in_full(self, tokens: int) -> None:
+        u, delta, a, b, c = scanned(tokens)
+        half, whole = u.bfloat16().requires_grad_(), u.bfloat16().float().requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16):
+            y, _ = selective_scan(half, delta, a, b, c, side=2)
+        expected, _ = selective_scan(whole, delta, a, b, c, side=2)
+        torch.testing.assert_close(y, expected)
+        y.sum().backward()
+        expected.sum().backward()
+        torch.testing.assert_close(half.grad, whole.grad.bfloat16())
+
     def test_gradients_hold_no_state_for_each_token(self) -> None:
         kept: list[int] = []
 

@@ -8,7 +8,7 @@ from fakes import ellipsoid
 from small_sam2 import SURE, ThresholdSam2, small_sam2
 
 from memseg import load_session
-from memseg.errors import PromptError
+from memseg.errors import PromptError, StoppedError
 from memseg.evaluation.metrics import dice
 from memseg.geometry import Grid
 from memseg.memory.interaction import Interaction
@@ -19,6 +19,7 @@ from memseg.segmenters.sam2 import Following, MedSam2
 from memseg.segmenters.sam2_said import Sayings, before
 from memseg.session import Session
 from memseg.volume import Volume
+from memseg.watching import Watch
 
 SHAPE, CENTRE = (24, 64, 64), (11, 30, 36)
 TRUTH = ellipsoid(SHAPE, CENTRE, (6, 12, 16))
@@ -67,6 +68,20 @@ def test_it_goes_two_slices_beyond_the_end_and_no_further():
     network = wide()
     asked(network).add(Click(CENTRE))
     assert len(network.shown) == 15  # slices 4 to 18
+
+
+def test_slices_that_are_followed_are_told_of_and_the_answer_is_given_up_where_it_is_stopped():
+    heard, session = [], asked()
+    with Watch(heard.append).over():
+        session.add(Click(CENTRE))
+    assert [each.words for each in heard[:2]] == ["slice 12, 0 followed so far", "slice 13, 1 followed so far"]
+    assert heard[-1].words == "slice 4, 13 followed so far" and {each.fraction for each in heard} == {None}
+    before, history = session.mask_kji.copy(), session.history
+    watch = Watch(lambda progress: watch.stop())
+    with watch.over(), pytest.raises(StoppedError):
+        session.add(Click((11, 30, 40)))
+    assert np.array_equal(session.mask_kji, before)
+    assert (session.history.state, session.history.done) == (history.state, history.done)
 
 
 def test_the_slice_alone_is_answered_where_nothing_more_is_wanted():

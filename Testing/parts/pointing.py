@@ -48,7 +48,8 @@ class Pointing:
 
     @property
     def isBusy(self) -> bool:
-        return self.state.busy or self.state.propagating or self.desk.worker.busy
+        auto = self.desk.controller.auto.state
+        return self.state.busy or self.state.propagating or auto.running or auto.collecting or self.desk.worker.busy
 
     def point_ras(self, point_kji: Sequence[float]) -> list[float]:
         return [float(value) for value in self.grid.ras_from_kji(np.asarray(point_kji, float))]

@@ -55,8 +55,9 @@ class Desk:
 
 @pytest.fixture(autouse=True)
 def ownRecallMemory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests neither see nor change what the user remembered."""
+    """Tests neither see nor change what the user remembered, nor models that the user trained."""
     monkeypatch.setenv("MEMSEG_RECALL", str(tmp_path / "recall"))
+    monkeypatch.setenv("MEMSEG_AUTO", str(tmp_path / "auto"))
 
 
 @pytest.fixture

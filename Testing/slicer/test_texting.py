@@ -23,6 +23,7 @@ from memseg.text.grounding import Found, Grounding, Surroundings
 from memseg.text.query import Grow, Query, SplitSides, Thing
 from MemSegSlicerLib import SceneBridge
 from MemSegSlicerLib.Recall import Recall
+from MemSegSlicerLib.TextRows import answerRows, comparisonWords
 
 pytestmark = pytest.mark.slicer
 
@@ -42,8 +43,8 @@ def block(*points: tuple[int, int, int]) -> np.ndarray:
     return mask
 
 
-def found(title: str, point: tuple[int, int, int], confidence: float) -> Found:
-    return Found(title, boxRound(point), np.ones((5, 5, 5)), confidence, f"{title}, because it is there.", "physics")
+def found(title: str, point: tuple[int, int, int], confidence: float, link: str = "physics") -> Found:
+    return Found(title, boxRound(point), np.ones((5, 5, 5)), confidence, f"{title}, because it is there.", link)
 
 
 class Speech:
@@ -72,7 +73,8 @@ class Speech:
         if query.words == "nothing":
             raise PromptError("There is no such thing in this image; click it instead.")
         other = found("right part", C, 0.7) if isinstance(query.asked, SplitSides) else None
-        candidates = (found(query.words, A, 0.9), found("something else", B, 0.4))
+        link = "recall" if query.words.startswith("either") else "physics"
+        candidates = (found(query.words, A, 0.9), found("something else", B, 0.4, link))
         links = ("Physics: two blocks.",)
         return Grounding(query, f"The {query.words}.", candidates, query.words, links=links, other=other)
 
@@ -143,6 +145,23 @@ class TestWords:
         assert understood.alternatives[1].why == "something else, because it is there."
         assert (state.error, state.voxels, state.canUndo) == ("", 125, True) and state.milliseconds > 0
         assert [entry.prompt.origin for entry in state.prompts] == ["left kidney"]
+
+    def test_two_answers_found_in_different_ways_are_compared_and_others_are_not(self, ready):
+        type(ready, "either kidney")
+        understood = ready.controller.state.understood
+        rows = answerRows(understood)
+        assert [(row.number, row.who, row.facts) for row in rows] == [
+            (0, "Values and shape", "either kidney, 90 % sure"),
+            (1, "Recall memory", "something else, 40 % sure"),
+        ]
+        assert rows[0].picture.shape == rows[1].picture.shape == (160, 160, 3)
+        assert f"on slice {understood.comparison.index}," in comparisonWords(understood)
+        ready.controller.choose(1)
+        ready.finish()
+        assert ready.controller.state.understood.comparison is understood.comparison  # drawn once
+        type(ready, "left kidney")
+        assert answerRows(ready.controller.state.understood) == []
+        assert comparisonWords(ready.controller.state.understood) == comparisonWords(None) == ""
 
     def test_another_alternative_is_one_step_and_undo_takes_it_back(self, ready, segmentId, maskOf):
         type(ready, "left kidney")

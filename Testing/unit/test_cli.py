@@ -1,5 +1,6 @@
 """The command line as a user meets it: what it prints, writes, and returns."""
 
+import io
 import os
 import signal
 import subprocess
@@ -11,9 +12,11 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from fakes import ellipsoid, turned_grid
+from rich.console import Console
 
-from memseg import catalog, write_segmentation
+from memseg import catalog, cli, write_segmentation
 from memseg.volume import Volume
+from memseg.watching import tell
 
 SHAPE = (30, 40, 44)
 GRID = turned_grid(SHAPE)
@@ -138,6 +141,45 @@ def test_ctrl_c_stops_cleanly_and_a_second_one_does_not_cut_the_tidying_short(tm
     assert process.returncode == 130
     assert "Stopping already" in output and "tidied" in output and "Traceback" not in errors
     assert not list(tmp_path.iterdir())
+
+
+WATCHED = """
+import sys, time
+import numpy as np
+import memseg.cli as cli
+from memseg import Grid, Volume
+from memseg.watching import tell
+class Slow:
+    note = ""
+    model = "slow"
+    def add(self, prompt):
+        for place in range(600):
+            tell(f"slice {place + 1} of 600", place / 600)
+            print("slice", flush=True)
+            time.sleep(0.1)
+cli.read_volume = lambda path: Volume(np.arange(8.0).reshape(2, 2, 2), Grid.from_spacing((2, 2, 2), (1, 1, 1)))
+cli.new_session = lambda *_: Slow()
+sys.argv = ["memseg", "segment", "x.nii", "--text", "liver", "-o", "out.nii"]
+cli.main()
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows delivers Ctrl-C to a whole console, the test's own too")
+def test_ctrl_c_ends_an_answer_that_takes_long_and_writes_nothing(tmp_path):
+    with subprocess.Popen(
+        [sys.executable, "-c", WATCHED], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8"
+    ) as process:
+        assert "slice" in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130 and "Traceback" not in errors and not list(tmp_path.iterdir())
+
+
+def test_the_status_says_how_far_an_answer_is():
+    status = Console(file=io.StringIO()).status("Prompt 1 of 2")
+    with cli._shown(status, "Prompt 1 of 2").over():
+        tell("slice 12 of 90", 0.12)
+    assert status.status == "Prompt 1 of 2: slice 12 of 90"
 
 
 def test_words_are_answered_with_how_they_were_understood_and_name_the_segment(image, tmp_path):

@@ -11,20 +11,27 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from scipy import ndimage
 from torch import Tensor
 
 from ..errors import ModelError
-from ..networks.segmamba import AutoNetwork
+from ..geometry import Box
+from ..networks.segmamba import AutoNetwork, Triple
 from ..segmenters import weights
 from ..segmenters.placed import Placed
 from ..volume import Volume
 from . import sliding
+from .collecting import Crop
+from .folder import FILE
 from .frame import Frame
 from .plan import AutoPlan, from_record, to_record
 
-MODEL, FILE = "memseg-auto", "auto.safetensors"
+MODEL = "memseg-auto"
 _LARGEST_BYTES = 2**30  # MultiSegMamba of the published size has 160 MB in half precision
-_MAPS = 14  # of first-stage channels that are alive together, as measured in the decoder's last stage
+# As measured at the peak, rounded up: maps of first-stage channels that are alive together, in the decoder's last stage
+# or in the first Mamba layer; copies of the weights that convolutions make for themselves; and what torch loads once.
+_MAPS = {"unet": 9, "segmamba": 26, "segmambaskip": 32, "bisegmamba": 32, "multisegmamba": 40}
+_COPIES, _ONCE_BYTES = 2, 28 * 2**20
 
 
 @dataclass(frozen=True)
@@ -37,11 +44,22 @@ class Need:
 
 @dataclass(frozen=True, eq=False)
 class Advance:
-    """done windows, of so many. masks: by name after the last one, those that hold any voxel; None before."""
+    """done windows, of so many. crops: after the last one, by name the structures found, each as its tight box and
+    uint8 0/1 of that shape; None before. Whole masks of dozens of structures would take gigabytes."""
 
     done: int
     of: int
-    masks: dict[str, np.ndarray] | None = None
+    crops: dict[str, Crop] | None = None
+    shape_kji: Triple = (0, 0, 0)
+
+    @property
+    def masks(self) -> dict[str, np.ndarray]:
+        """(K, J, I) uint8 0/1 masks of the volume, by name."""
+        masks = {}
+        for name, (box, values) in (self.crops or {}).items():
+            masks[name] = np.zeros(self.shape_kji, np.uint8)
+            masks[name][box.slices] = values
+        return masks
 
 
 class AutoModel:
@@ -49,6 +67,7 @@ class AutoModel:
 
     def __init__(self, network: AutoNetwork, plan: AutoPlan, device: str = "auto") -> None:
         self.plan = plan
+        self._weights_bytes = 4 * sum(each.numel() for each in network.parameters())
         self._placed = Placed(network, "auto", device, lambda: None)
 
     @classmethod
@@ -61,9 +80,10 @@ class AutoModel:
         """Known before anything starts."""
         frame, plan = Frame.of(volume.grid, self.plan.spacing_sar_mm), self.plan
         slid = sliding.needed_bytes(frame.coarse_sar, plan.network.classes, plan.patch_sar)
-        inside = 4 * _MAPS * plan.network.channels[0] * math.prod(plan.patch_sar)
+        inside = 4 * _MAPS[plan.network.variant] * plan.network.channels[0] * math.prod(plan.patch_sar)
+        inside += _COPIES * self._weights_bytes + _ONCE_BYTES
         looking = 4 * math.prod(frame.coarse_sar) + slid + inside
-        returning = 10 * math.prod(frame.fine_sar)  # classes, two shares in float32, and one mask
+        returning = 10 * math.prod(frame.fine_sar)  # classes, two shares in float32, and the crops
         return Need(sliding.windows(frame.coarse_sar, plan.patch_sar), max(looking, returning))
 
     def propose(self, volume: Volume) -> Iterator[Advance]:
@@ -75,8 +95,9 @@ class AutoModel:
                 yield Advance(step.done, step.of)
                 continue
             classes = frame.returned(step.classes)
-            found = {name: (classes == number).astype(np.uint8) for number, name in enumerate(plan.names, start=1)}
-            yield Advance(step.done, step.of, {name: mask for name, mask in found.items() if mask.any()})
+            found = zip(plan.names, ndimage.find_objects(classes, len(plan.names)))
+            crops = {name: _crop(classes, at, plan.names.index(name) + 1) for name, at in found if at is not None}
+            yield Advance(step.done, step.of, crops, volume.shape_kji)
 
     def take_note(self) -> str:
         """The note, once."""
@@ -85,6 +106,11 @@ class AutoModel:
     def _look(self, window: Tensor) -> Tensor:
         network = self._placed.network
         return self._placed.run(lambda: logits_of(network, window.to(self._placed.device)))
+
+
+def _crop(classes: np.ndarray, at: tuple[slice, ...], number: int) -> Crop:
+    box = Box(tuple(each.start for each in at), tuple(each.stop for each in at))
+    return box, (classes[at] == number).astype(np.uint8)
 
 
 def logits_of(network: AutoNetwork, window: Tensor) -> Tensor:

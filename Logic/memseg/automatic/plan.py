@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from ..networks.segmamba import AutoConfig, Triple
+from .collecting import MOST_STRUCTURES
 
 KINDS = ("ct", "each")
 _LOW, _HIGH = 0.005, 0.995  # quantiles that outliers are cut to
 _SAMPLED_VOXELS = 500_000
-MOST_STRUCTURES = 254  # classes are kept as bytes, 255 is beside the volume
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import reduce
 
 import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
+from torch.autograd.function import FunctionCtx, once_differentiable
 
 try:
     from mamba_ssm.ops.selective_scan_interface import selective_scan_fn as _kernel
@@ -55,49 +56,114 @@ def selective_scan(
 
     u, delta: (B, D, T), delta positive. a: (D, N). b, c: (B, N, T). state: (B, D, N) before the first token; None: 0.
     Returns y (B, D, T) and the state after the last token. States are held for side rows of side tokens at a time,
-    never for all T, also while gradients are computed: backwards, each block of side^2 tokens is done once more.
+    never for all T, also while gradients are computed: backwards, each block of side^2 tokens is done once more. All in
+    the widest precision given, autocast or not.
     """
-    state = u.new_zeros(u.shape[0], *a.shape) if state is None else state
+    kind = reduce(torch.promote_types, (each.dtype for each in (u, delta, a, b, c)))
+    u, delta, a, b, c = (each.to(kind) for each in (u, delta, a, b, c))
+    state = u.new_zeros(u.shape[0], *a.shape) if state is None else state.to(kind)
     parts = []
-    for start in range(0, u.shape[-1], side * side):
-        block = [each[..., start : start + side * side] for each in (u, delta, b, c)]
-        if torch.is_grad_enabled():
-            y, state = checkpoint(_scan_block, *block, a, state, side, use_reentrant=False)
-        else:
-            y, state = _scan_block(*block, a, state, side)
-        parts.append(y)
+    with torch.autocast(u.device.type, enabled=False):  # carried on in bfloat16, a state is lost
+        for start in range(0, u.shape[-1], side * side):
+            block = [each[..., start : start + side * side] for each in (u, delta, b, c)]
+            y, state = _Block.apply(*block, a, state, side)
+            parts.append(y)
     return torch.cat(parts, dim=-1), state
 
 
-def _scan_block(
-    u: Tensor, delta: Tensor, b: Tensor, c: Tensor, a: Tensor, state: Tensor, side: int
-) -> tuple[Tensor, Tensor]:
+class _Block(torch.autograd.Function):
     """At most side^2 tokens, as rows that advance together: first from 0, for the state at each row's end; these are
-    chained; then again, each row from the state that is true at its beginning."""
-    tokens = u.shape[-1]
-    rows = math.ceil(tokens / side)
-    filled = rows * side - tokens  # tokens of step 0 leave the state as it is
-    u, delta, b, c = (_rows(functional.pad(each, (0, filled)), rows) for each in (u, delta, b, c))
+    chained; then again, each row from the state that is true at its beginning. Backwards in the same way, on states
+    that are computed once more. Written by hand, as autograd's own record of each step costs several times as much as
+    the step itself."""
 
-    local = u.new_zeros(u.shape[1], rows, *a.shape)  # (B, rows, D, N)
-    for n in range(side if rows > 1 else 0):
-        local = _step(local, u[n], delta[n], a, b[n])
-    whole = torch.exp(delta.sum(dim=0)[..., None] * a)  # what is left of a row's first state at its end
-    begins = [state]
-    for row in range(rows - 1):
-        begins.append(whole[:, row] * begins[-1] + local[:, row])
+    @staticmethod
+    def forward(
+        ctx: FunctionCtx, u: Tensor, delta: Tensor, b: Tensor, c: Tensor, a: Tensor, state: Tensor, side: int
+    ) -> tuple[Tensor, Tensor]:
+        tokens, rows = u.shape[-1], _rows_of(u, side)
+        given = (u, delta, b, c)
+        u, delta, b, c = (_rows(each, rows, side) for each in given)
+        local = u.new_zeros(u.shape[1], rows, *a.shape)  # (B, rows, D, N)
+        for n in range(side if rows > 1 else 0):
+            local = _step(local, u[n], delta[n], a, b[n])
+        whole = torch.exp(delta.sum(dim=0)[..., None] * a)  # what is left of a row's first state at its end
+        begins = [state]
+        for row in range(rows - 1):
+            begins.append(whole[:, row] * begins[-1] + local[:, row])
 
-    states, outputs = torch.stack(begins, dim=1), []
-    for n in range(side):
-        states = _step(states, u[n], delta[n], a, b[n])
-        outputs.append((states * c[n][:, :, None]).sum(dim=-1))
-    y = torch.stack(outputs, dim=-1)  # (B, rows, D, side)
-    return y.transpose(1, 2).flatten(2)[..., :tokens], states[:, -1]
+        states, outputs = torch.stack(begins, dim=1), []
+        ctx.save_for_backward(*given, a, states)
+        ctx.side = side
+        for n in range(side):
+            states = _step(states, u[n], delta[n], a, b[n])
+            outputs.append((states @ c[n][..., None])[..., 0])
+        return _tokens(torch.stack(outputs), tokens), states[:, -1]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, from_y: Tensor, from_state: Tensor) -> tuple[Tensor | None, ...]:
+        """from_state: of the last state. Every value here is (side, B, rows, D, N), or lacks D or N."""
+        *given, a, begins = ctx.saved_tensors
+        side, tokens, rows = ctx.side, given[0].shape[-1], begins.shape[1]
+        u, delta, b, c, from_y = (_rows(each, rows, side) for each in (*given, from_y))
+        kept = torch.exp(delta[..., None] * a)
+        before = _states_before(begins, kept, delta * u, b)
+        last = kept[-1] * before[-1] + (delta * u)[-1][..., None] * b[-1][:, :, None]
+
+        to_states, from_first = _from_states(kept, from_y, c, from_state)
+        through = to_states @ b[..., None]
+        by_kept = kept.mul_(before).mul_(to_states)
+        to_delta = (by_kept * a).sum(dim=-1) + u * through[..., 0]
+        to_a = torch.einsum("kbrdn,kbrd->dn", by_kept, delta)
+        to_b = ((delta * u)[..., None, :] @ to_states)[..., 0, :]
+        after = torch.cat([before[1:], last[None]])
+        to_c = (from_y[..., None, :] @ after)[..., 0, :]
+        back = (_tokens(each, tokens) for each in (delta * through[..., 0], to_delta, to_b, to_c))
+        return *back, to_a, from_first, None
 
 
-def _rows(values: Tensor, rows: int) -> Tensor:
-    """(B, X, rows side) -> (side, B, rows, X)."""
-    return values.unflatten(-1, (rows, -1)).permute(3, 0, 2, 1)
+def _states_before(begins: Tensor, kept: Tensor, steps: Tensor, b: Tensor) -> Tensor:
+    """The state before each token."""
+    before = torch.empty_like(kept)
+    before[0] = begins
+    for n in range(len(kept) - 1):
+        torch.mul(steps[n][..., None], b[n][:, :, None], out=before[n + 1])
+        before[n + 1].addcmul_(kept[n], before[n])
+    return before
+
+
+def _from_states(kept: Tensor, from_y: Tensor, c: Tensor, from_last: Tensor) -> tuple[Tensor, Tensor]:
+    """What the loss says to the state after each token, and to the one before the first."""
+    side, rows = len(kept), kept.shape[2]
+    local = torch.zeros_like(kept[0])
+    for n in range(side - 1, -1 if rows > 1 else side - 1, -1):
+        local = kept[n] * local.addcmul_(from_y[n][..., None], c[n][:, :, None])
+    whole = kept.prod(dim=0) if rows > 1 else None
+    ends = [from_last]
+    for row in range(rows - 1, 0, -1):
+        ends.append(whole[:, row] * ends[-1] + local[:, row])
+
+    to_states, carried = torch.empty_like(kept), torch.stack(ends[::-1], dim=1)
+    for n in range(side - 1, -1, -1):
+        torch.addcmul(carried, from_y[n][..., None], c[n][:, :, None], out=to_states[n])
+        carried = kept[n] * to_states[n]
+    return to_states, carried[:, 0]
+
+
+def _rows_of(values: Tensor, side: int) -> int:
+    return math.ceil(values.shape[-1] / side)
+
+
+def _rows(values: Tensor, rows: int, side: int) -> Tensor:
+    """(B, X, tokens) -> (side, B, rows, X); tokens that are missing have steps of 0, which leave the state as it is."""
+    values = functional.pad(values, (0, rows * side - values.shape[-1]))
+    return values.unflatten(-1, (rows, -1)).permute(3, 0, 2, 1).contiguous()
+
+
+def _tokens(values: Tensor, tokens: int) -> Tensor:
+    """(side, B, rows, X) -> (B, X, tokens)."""
+    return values.permute(1, 3, 2, 0).flatten(2)[..., :tokens]
 
 
 def _step(states: Tensor, u: Tensor, delta: Tensor, a: Tensor, b: Tensor) -> Tensor:

@@ -126,7 +126,8 @@ class Segmenter(Protocol):
         prompts: at least one, oldest first; all fit the volume and are of kinds the card names; never a MaskPrompt last
         (the session applies that itself). mask_kji: (K, J, I) uint8 0/1, read-only, the mask before the newest prompt.
         memory: what earlier prompts left behind, oldest first, all by this model; None when memory is switched off.
-        Raises MemSegError where no answer can be given.
+        Raises MemSegError where no answer can be given. One that takes seconds says how far it is by `watching.tell`,
+        and lets through what that raises.
         """
         ...
 

@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from threading import Event
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -22,7 +20,7 @@ from ..memory.interaction import Interaction
 from ..networks.biomedparse.memory import BankAttention
 from ..networks.biomedparse.model import BiomedParse
 from ..prompts import Click, MaskPrompt, Prompt, Text
-from ..text.modality import guess
+from ..text import modality
 from ..volume import Volume
 from . import biomedparse_memory, biomedparse_weights
 from .base import Numbered, Prediction
@@ -30,7 +28,7 @@ from .biomedparse_bank import NOTHING, BankUse
 from .biomedparse_engine import Engine, Look
 from .biomedparse_slices import Stack
 from .biomedparse_walk import PRESENT, Pace, Walk
-from .biomedparse_words import kind_in, question
+from .biomedparse_words import question
 from .byte_pairs import BytePairs, vocabulary_for
 from .geodesic import Geodesic
 
@@ -57,8 +55,6 @@ class BiomedParseSegmenter:
         self._engine = Engine(network, vocabulary, self.card.title, device, seed, bank_attention)
         self._use, self._pace = use or BankUse(), pace
         self._corrector = Geodesic()
-        self._kinds: WeakKeyDictionary[Volume, str] = WeakKeyDictionary()  # of image, where words have said it
-        self._stopping = Event()
 
     @classmethod
     def from_file(cls, path: Path, device: str = "auto", reads: str = "both") -> BiomedParseSegmenter:
@@ -90,14 +86,10 @@ class BiomedParseSegmenter:
         """Slice by slice as they are looked at; close it to end the work. Raises PromptError, before the first."""
         return self._walk(volume, words, (), remembering).looks()
 
-    def stop(self) -> None:
-        """From another thread: end the answer that is being worked out, if any, after the slice it is at."""
-        self._stopping.set()
-
     def _walk(self, volume: Volume, words: str, prompts: tuple[Numbered, ...], remembering: bool) -> Walk:
-        if said := kind_in(words):
-            self._kinds[volume] = said
-        asked = question(words, volume, self._kinds.get(volume) or guess(volume))
+        if said := modality.named_in(words):
+            modality.tell(volume, said)
+        asked = question(words, volume, modality.told(volume) or modality.guess(volume))
         stack = Stack.of(volume.grid, self._engine.network.config.edge)
         clicks = [each.prompt for each in prompts if isinstance(each.prompt, Click) and each.prompt.positive]
         prompted = stack.slice_at(clicks[-1].point_kji) if clicks else None
@@ -107,14 +99,11 @@ class BiomedParseSegmenter:
         )
 
     def _found(self, walk: Walk, words: str) -> tuple[Box, np.ndarray]:
-        """A tight box and the probabilities in it. PromptError where the object is in no slice, or when stopped."""
-        self._stopping.clear()
+        """A tight box and the probabilities in it. PromptError where the object is in no slice, StoppedError."""
         found: dict[int, Look] = {}
         with closing(walk.looks()) as looks:
             for look in looks:
                 found[look.number] = look
-                if self._stopping.is_set():
-                    raise PromptError("Cancelled. Asking again goes on from the slices that were looked at.")
         there = [look for look in found.values() if look.existence > PRESENT and (look.logits > 0).any()]
         if not there:
             surest = max(look.existence for look in found.values())

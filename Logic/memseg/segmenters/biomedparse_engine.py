@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..networks.biomedparse.boltzmann_decoder import Sampling
-from ..networks.biomedparse.memory import BankAttention, Remembered, remembered
+from ..networks.biomedparse.memory import BankAttention, Remembered, known, remembered
 from ..networks.biomedparse.model import BiomedParse, SliceMaps, neighbours
 from ..volume import Volume
 from .biomedparse_slices import Stack, Window
@@ -84,13 +84,28 @@ class Engine:
         return self._placed.run(lambda: encoder.sentence(self._ids(sentence)).float().cpu().numpy())
 
     def look(
-        self, volume: Volume, stack: Stack, window: Window, number: int, sentence: str, bank: Remembered | None = None
+        self,
+        volume: Volume,
+        stack: Stack,
+        window: Window,
+        number: int,
+        sentence: str,
+        bank: Remembered | None = None,
+        given: np.ndarray | None = None,
     ) -> Look:
-        """bank: remembered slices that the trained memory reads; None: the network alone."""
-        return self._placed.run(lambda: self._looked(volume, stack, window, number, sentence, bank))
+        """bank: remembered slices that the trained memory reads; None: the network alone. given: logits (h, w) that the
+        user's mask of the slice amounts to, which then count instead of the network's."""
+        return self._placed.run(lambda: self._looked(volume, stack, window, number, sentence, bank, given))
 
     def _looked(
-        self, volume: Volume, stack: Stack, window: Window, number: int, sentence: str, bank: Remembered | None
+        self,
+        volume: Volume,
+        stack: Stack,
+        window: Window,
+        number: int,
+        sentence: str,
+        bank: Remembered | None,
+        given: np.ndarray | None,
     ) -> Look:
         device = self._placed.device
         seeds = None if self._seed is None else (self._seed * _SEEDS_APART + number,)
@@ -103,6 +118,8 @@ class Engine:
                 on_device = Remembered(*(part.to(device) for part in (bank.keys, bank.values, bank.away_mm)))
                 informing = self.bank_attention.reading(on_device)
             answer = self.network.answer(maps, words, Sampling(seeds), informing)
+            if given is not None:
+                answer = known(answer, torch.from_numpy(given)[None].to(device, torch.float32))
             keys, values = remembered(maps, answer)
         return Look(
             number,

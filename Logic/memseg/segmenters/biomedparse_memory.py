@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ..errors import ModelError
-from ..networks.biomedparse.memory import BankAttention, MemoryConfig
+from ..networks.biomedparse.memory import BankAttention, MemoryConfig, grid_of
 from ..networks.biomedparse.model import BiomedParseConfig
 from . import weights
 
@@ -33,7 +33,7 @@ def beside(path: Path, network: BiomedParseConfig) -> BankAttention | None:
         return None
     memory = load(file)
     fits = (memory.config.width, memory.config.depth) == (network.decoder.width, network.decoder.depth)
-    if not fits or memory.config.grid > network.edge // 32:
+    if not fits or memory.config.grid > grid_of(network.edge):
         raise ModelError(
             f"The memory {FILE} was trained for another network than {path.name}; train it again, or move it away."
         )

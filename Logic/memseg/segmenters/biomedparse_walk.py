@@ -1,13 +1,14 @@
 """Which slices of a volume BiomedParse looks at for one question, in which order, and what each is told of the others.
 
 Long work is a generator: each slice that was looked at comes out at once, and closing the generator ends the work; what
-was encoded until then stays kept, so that asking again goes on from there.
+was encoded until then stays kept, so that asking again goes on from there. Whoever watches is told of each slice before
+it is looked at.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -16,12 +17,14 @@ from ..geometry import AXES
 from ..memory.slices import SliceEntry
 from ..networks.biomedparse.memory import Remembered
 from ..volume import Volume
+from ..watching import tell
 from .biomedparse_bank import BankUse, Seat, entry_of, evened, key_slice, outward, with_masks
 from .biomedparse_engine import Engine, Look
 from .biomedparse_slices import Stack
 from .biomedparse_words import Question
 
 PRESENT = 0.5  # existence above which the object is in a slice, as in the authors' code
+_FIRST = 0.9  # of the time goes into encoding slices, where they are looked at again: 5 s a slice, then 0.25 s
 _FEW = 64  # a stack of so many slices is looked at in full
 
 
@@ -38,7 +41,9 @@ class Pace:
 
 @dataclass(frozen=True, eq=False)
 class Walk:
-    """One question about one volume. prompted: the slice the user spoke of, in the network's order; None: none."""
+    """One question about one volume. prompted: the slice the user spoke of, in the network's order; None: none. given:
+    logits (h, w) of slices whose mask the user has made or corrected; those stay, and memory tells the others of them
+    from the beginning."""
 
     engine: Engine
     volume: Volume
@@ -48,6 +53,7 @@ class Walk:
     use: BankUse
     pace: Pace = Pace()
     prompted: int | None = None
+    given: Mapping[int, np.ndarray] = field(default_factory=dict)
 
     def looks(self) -> Iterator[Look]:
         """Slices as they are looked at, some of them twice: the later one counts."""
@@ -57,16 +63,20 @@ class Walk:
             yield look
         if self.use.is_on and len(first) > 1 and any(look.existence > PRESENT for look in first.values()):
             yield from self._remembering(first)
+        tell("putting the slices together", 1.0)
 
     def _look(self, number: int, bank: Remembered | None = None) -> Look:
-        return self.engine.look(self.volume, self.stack, self.asked.window, number, self.asked.sentence, bank)
+        given = self.given.get(number)
+        return self.engine.look(self.volume, self.stack, self.asked.window, number, self.asked.sentence, bank, given)
 
     def _first(self) -> Iterator[Look]:
         """Each slice by itself."""
         step = self.step
         seen: dict[int, float] = {}
         coarse = sorted({*range(0, self.stack.count, step), self.stack.count - 1, *self._spoken_of})
-        for number in coarse:
+        share = _FIRST if self.use.is_on or step > 1 else 1.0
+        for place, number in enumerate(coarse):
+            tell(f"slice {place + 1} of {len(coarse)}", share * place / len(coarse))
             look = self._look(number)
             seen[number] = look.existence
             yield look
@@ -74,6 +84,7 @@ class Walk:
             for side in (-1, 1):  # on from each slice that has the object, to where it ends
                 beside, last = number + side, seen[number]
                 while last > PRESENT and 0 <= beside < self.stack.count and beside not in seen:
+                    tell(f"slice {len(seen) + 1}, next to where it is", share)
                     look = self._look(beside)
                     seen[beside] = last = look.existence
                     yield look
@@ -84,16 +95,22 @@ class Walk:
         existence = evened({number: look.existence for number, look in first.items()}, self.use)
         key = key_slice(existence, self.prompted)
         bank, logits = self.use.bank(), {}
-        for number in outward(key, list(first)):
+        order = [number for number in outward(key, list(first)) if number not in self.given]
+        for place, number in enumerate([*self.given, *order]):
+            tell(f"slice {place + 1} of {len(first)}, with memory", _FIRST + (1 - _FIRST) * place / len(first))
             seat, own = self._seat(number), first[number]
             told = bank.recall(own.keys, seat.place_mm, seat.index).long
+            if number in self.given:
+                told, existence[number] = (), own.existence
             if told and self.use.attention and self.engine.bank_attention is not None:
                 own = self._look(number, _of_bank(told, seat.place_mm))
+                existence[number] = own.existence  # by a look that knew more than the neighbours' first ones
             recalled = [(entry, logits[entry.index]) for entry in told]
             mixed = with_masks(own.logits, own.keys, seat.place_mm, recalled, self.use)
             look = replace(own, logits=mixed, existence=existence[number])
             if look.existence > PRESENT and (look.logits > 0).any():
-                bank = bank.remember(entry_of(look, seat, self.model, self.use, reference=number == key))
+                stays = number == key or number in self.given
+                bank = bank.remember(entry_of(look, seat, self.model, self.use, reference=stays))
                 logits[seat.index] = look.logits
             yield look
 
@@ -104,7 +121,7 @@ class Walk:
 
     @property
     def _spoken_of(self) -> tuple[int, ...]:
-        return () if self.prompted is None else (self.prompted,)
+        return (*(() if self.prompted is None else (self.prompted,)), *self.given)
 
     @property
     def _spacing_mm(self) -> float:

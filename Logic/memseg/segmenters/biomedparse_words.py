@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import PromptError
-from ..text.modality import samples
+from ..errors import ModalityUnknownError
+from ..text.modality import named_in, samples
 from ..volume import Volume
 from .biomedparse_slices import Window
 
@@ -35,13 +35,6 @@ _SITES = (  # the first that fits; words that fit none of them get the window of
     ("abdomen", r"kidneys?|renal|spleen|splenic|stomach|gastric|duoden\w*|adrenal\w*|bowel|intestin\w*|abdom\w*"),
 )
 _PLACES = {"lung": "chest", "pelvis": "pelvic"}
-_KINDS = (
-    ("CT", r"cts?|computed tomograph\w*|hounsfield|hu"),
-    ("MR", r"mri?s?|magnetic resonance|t1\w*|t2\w*|flair|dwi|adc"),
-    ("PET", r"pet|fdg|suv"),
-    ("ultrasound", r"ultrasound|us|echo\w*|sonograph\w*"),
-    ("microscopy", r"microscop\w*|histolog\w*|patholog\w*"),
-)
 _CALLED = {"MR": "MRI"}
 _QUANTILES = (0.005, 0.995)  # of the values above 0, for all but CT
 
@@ -55,26 +48,21 @@ class Question:
     kind: str
 
 
-def kind_in(words: str) -> str:
-    """The kind of image that words name, such as "CT"; "" where they name none."""
-    return next((kind for kind, pattern in _KINDS if _mentions(words, pattern)), "")
-
-
 def site_in(words: str) -> str:
     """The part of the body that words speak of, one of WINDOWS; "" where they do not tell."""
     return next((site for site, pattern in _SITES if _mentions(words, pattern)), "")
 
 
 def question(words: str, volume: Volume, kind: str) -> Question:
-    """kind: of image; "" where it is not known, which is a PromptError that says how to tell it."""
+    """kind: of image; "" where it is not known, which is a ModalityUnknownError that says how to tell it."""
     if not kind:
-        raise PromptError(
+        raise ModalityUnknownError(
             "It cannot be told by its values what kind of image this is, and BiomedParse has to know; say it once in "
             f"the words, such as '{words} in CT' or '{words} in MR', and it is remembered for this image."
         )
     site = site_in(words)
     window = WINDOWS[site or "abdomen"] if kind == "CT" else _range_of(volume)
-    if kind_in(words):
+    if named_in(words):
         return Question(words, window, kind)
     place = f"{_PLACES.get(site, 'abdominal')} " if kind == "CT" and site else ""
     return Question(f"{words} in {place}{_CALLED.get(kind, kind)}", window, kind)

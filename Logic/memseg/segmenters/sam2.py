@@ -28,6 +28,7 @@ from ..memory.slices import Recalled, SliceEntry, SliceFeatures
 from ..networks.sam2 import Sam2
 from ..prompts import BoxPrompt, Click, MaskPrompt, Prompt, Text
 from ..volume import Volume
+from ..watching import tell
 from .base import Numbered, Prediction
 from .geodesic import extent_of_mask, place_of, standing_prompts
 from .nano import honour
@@ -208,7 +209,7 @@ class Sam2Segmenter:
         """The object in the slices on either side, float16 (rows, columns) by index."""
         planes: dict[int, np.ndarray] = {}
         for way in (1, -1):
-            planes |= self._one_way(volume, sayings, mask_kji, own, others, way)
+            planes |= self._one_way(volume, sayings, mask_kji, own, others, way, len(planes))
         return planes
 
     def _one_way(
@@ -219,7 +220,9 @@ class Sam2Segmenter:
         own: SliceEntry,
         others: tuple[SliceEntry, ...],
         way: int,
+        followed: int,
     ) -> dict[int, np.ndarray]:
+        """followed: how many slices were followed before these."""
         prompted = {entry.index: entry for entry in (own, *others)}
         ahead = [other for other in prompted if (other - own.index) * way > 0]
         planes: dict[int, np.ndarray] = {}
@@ -231,6 +234,7 @@ class Sam2Segmenter:
             if index in prompted:
                 planes[index], absent = plane_of(mask_kji, sayings.axis, index).astype(np.float16), 0
             else:
+                tell(f"slice {index}, {followed + len(planes)} followed so far")
                 recalled = Recalled(recent, tuple(prompted.values()), STOCK)
                 answered = self._followed(volume, sayings.axis, index, way, recalled)
                 found = probability(on_slice(answered.logits, sayings.shape))

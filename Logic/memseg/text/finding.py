@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..errors import PromptError
+from ..errors import ModalityUnknownError, PromptError
 from ..volume import Volume
 from . import choosing
 from .candidates import Candidate
@@ -72,7 +72,7 @@ class Finder:
         place, tests = self._place_of(thing, place)
         candidates = self._candidates(thing, place, nested)
         if not candidates:
-            raise PromptError(" ".join(filter(None, (self._not_found(thing), self._sources.unread))))
+            raise self._nothing(thing)
         tests += [choosing.looks(look) for look in thing.looks if not isinstance(look, Threshold)]
         tests += [choosing.limit(each) for each in thing.limits]
         left, failed = choosing.passed(candidates, tests)
@@ -224,6 +224,13 @@ class Finder:
         """Whether the segmenter is asked to draw it: what only stands out, and was not cut at a value."""
         vague = thing.term is None or thing.term.kind == "lesion"
         return vague and best.exact is None and not any(isinstance(look, Threshold) for look in thing.looks)
+
+    def _nothing(self, thing: Thing) -> PromptError:
+        """With what kept a model from reading the words; that alone where the user only has to say something."""
+        unread, words = self._sources.unread, self._not_found(thing)
+        if isinstance(unread, ModalityUnknownError):
+            return unread
+        return PromptError(words if unread is None else f"{words} {unread}")
 
     def _not_found(self, thing: Thing) -> str:
         name = "structure" if thing.term is None else name_of(thing.term, thing.side)

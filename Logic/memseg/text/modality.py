@@ -2,14 +2,43 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from ..errors import PromptError
 from ..volume import Volume
 
+_WORDS = {
+    "CT": r"cts?|computed tomograph\w*|hounsfield|hu",
+    "MR": r"mri?s?|magnetic resonance|(?<!vertebra )(?<!vertebrae )t[12](?:[- ]?w\w*|ce?|gd)?|flair|dwi|adc",
+    "PET": r"pet|fdg|suv",
+    "ultrasound": r"ultrasound|us|echo\w*|sonograph\w*",
+    "microscopy": r"microscop\w*|histolog\w*|patholog\w*",
+}
+MODALITIES = tuple(_WORDS)
+_told: WeakKeyDictionary[Volume, str] = WeakKeyDictionary()  # a fact about the image, whichever session it came from
 _MOST_SAMPLES = 200_000
 _AIR_HU, _TISSUE_HU = (-1100.0, -850.0), (-150.0, 150.0)
+
+
+def tell(volume: Volume, modality: str) -> None:
+    """Somebody who knows has said which of MODALITIES the volume is. Raises PromptError for another."""
+    if modality not in MODALITIES:
+        raise PromptError(f"There is no kind of image '{modality}'; choose one of: {', '.join(MODALITIES)}.")
+    _told[volume] = modality
+
+
+def told(volume: Volume) -> str:
+    """What was said of the volume last; "" where nobody has said anything."""
+    return _told.get(volume, "")
+
+
+def named_in(words: str) -> str:
+    """The one of MODALITIES that words name; "" where they name none."""
+    return next((name for name, pattern in _WORDS.items() if re.search(rf"\b(?:{pattern})\b", words.lower())), "")
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..errors import MemSegError, PromptError
+from ..errors import MemSegError, PromptError, StoppedError
 from ..geometry import Box, Grid
 from ..memory.recall import RecallEntry, RecallMemory
 from ..prompts import Click, Text
@@ -51,7 +51,7 @@ class Sources:
         self._given = surroundings
         self.scene = Scene.of(surroundings.volume)
         self.links: dict[str, list[str]] = {}
-        self.unread = ""  # why a model that takes text gave no answer
+        self.unread: PromptError | None = None  # why a model that takes text gave no answer
 
     def tell(self, link: str, sentence: str) -> None:
         """Each sentence counts once."""
@@ -103,7 +103,7 @@ class Sources:
             answer = segmenter.predict(self._given.volume, (Numbered(1, Text(name)),), empty, None)
         except PromptError as error:
             self.tell("model", f"Model: {error}")
-            self.unread = str(error)
+            self.unread = error
             return []
         piece = Piece(self._given.volume.grid, answer.box, answer.probability > 0.5)
         if piece.is_empty:
@@ -263,6 +263,8 @@ class Sources:
         empty = np.zeros(volume.shape_kji, np.uint8)
         try:
             answer = self._given.segmenter.predict(volume, (Numbered(1, click),), empty, None)
+        except StoppedError:
+            raise
         except MemSegError as error:
             log.info("the segmenter gave no outline: %s", error)
             return None

@@ -22,7 +22,7 @@ class Changes:
     """How often, and how much. foreground: the share of patches that have a structure in the middle. Along R an image
     is mirrored only where the plan has a mirror."""
 
-    foreground: float = 0.5
+    foreground: float = 0.75
     mirrored: float = 0.5
     zoomed: float = 0.3
     zoom: tuple[float, float] = (0.8, 1.25)

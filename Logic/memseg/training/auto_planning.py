@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from ..automatic.collecting import MOST_STRUCTURES
 from ..automatic.frame import shape_sar, spacing_of
-from ..automatic.plan import MOST_STRUCTURES, AutoPlan, Intensities
+from ..automatic.plan import AutoPlan, Intensities
 from ..errors import FileError, ModelError
 from ..networks.segmamba import AutoConfig, Triple
 from .auto_subjects import Drawn, Subject

@@ -3,7 +3,8 @@
 A shard holds `codes` (K, J, I) uint8 and `values` (256,) float32, so that an intensity is values[codes]: levels lie
 densest where most voxels are, which keeps the soft tissue of a CT apart. `labels` (K, J, I) uint8 counts objects from
 1. `spacing` (3,) mm is k, j, i; `watch` is 1 for subjects held out to watch training by. A label map has no `codes`.
-No names are kept.
+Shards of a labelled data set also hold `names`, what each label is called, in order, and `ijk_to_ras` (4, 4), which way
+the volume lies; older ones hold neither. Nothing tells whose volume it is.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ FEWEST_VOXELS = 50  # of a target
 
 @dataclass(frozen=True, eq=False)
 class Shard:
-    """See the module; intensities None for a label map."""
+    """See the module; intensities None for a label map. names: of labels 1, 2, ..., none where they are not known; then
+    ijk_to_ras is None, too."""
 
     labels: np.ndarray
     boxes: np.ndarray
@@ -40,6 +42,12 @@ class Shard:
     watch: bool
     codes: np.ndarray | None = None
     values: np.ndarray | None = None
+    names: tuple[str, ...] = ()
+    ijk_to_ras: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        if self.names and (self.ijk_to_ras is None or self.ijk_to_ras.shape != (4, 4) or self.codes is None):
+            raise ValueError("Labels that have names belong to an image of which it is known how it lies.")
 
     @classmethod
     def of(
@@ -48,9 +56,13 @@ class Shard:
         spacing_kji_mm: tuple[float, float, float],
         watch: bool = False,
         image_kji: np.ndarray | None = None,
+        names: tuple[str, ...] = (),
+        ijk_to_ras: np.ndarray | None = None,
     ) -> Shard:
         codes, values = (None, None) if image_kji is None else encoded(image_kji)
-        return cls(labels.astype(np.uint8), boxes_of(labels), spacing_kji_mm, watch, codes, values)
+        return cls(
+            labels.astype(np.uint8), boxes_of(labels), spacing_kji_mm, watch, codes, values, tuple(names), ijk_to_ras
+        )
 
 
 def boxes_of(labels: np.ndarray) -> np.ndarray:
@@ -87,6 +99,8 @@ def write(path: Path, shard: Shard) -> None:
     }
     if shard.codes is not None:
         arrays |= {"codes": shard.codes, "values": shard.values}
+    if shard.names:
+        arrays |= {"names": np.asarray(shard.names, np.str_), "ijk_to_ras": shard.ijk_to_ras}
     try:
         with open(path, "wb") as file:
             np.savez_compressed(file, **arrays)
@@ -114,7 +128,8 @@ def _read_one(path: Path) -> Shard:
         fits = codes is None or (codes.shape == labels.shape and codes.dtype == np.uint8 and values.shape == (_LEVELS,))
         if not (whole and fits):
             raise ValueError("the arrays do not belong together")
-        return Shard(labels, boxes, spacing, bool(arrays["watch"]), codes, values)
+        names = tuple(map(str, arrays.get("names", ())))
+        return Shard(labels, boxes, spacing, bool(arrays["watch"]), codes, values, names, arrays.get("ijk_to_ras"))
     except (OSError, ValueError, KeyError, EOFError, AttributeError, BadZipFile, zlib.error) as error:
         raise FileError(f"{path.name} is no shard, or damaged; make the shards again.") from error
 
@@ -129,7 +144,7 @@ def prepare(folder: Path, out: Path) -> Iterator[tuple[int, int]]:
     elif all("label" not in record for record in records):
         made = _from_unlabelled(folder, records)
     else:
-        made = _from_dataset(folder)
+        made = of_subjects(folder, "training")
     for done, (total, name, shard) in enumerate(made, start=1):
         write(out / f"{name}.npz", shard)
         yield done, total
@@ -147,19 +162,24 @@ def _records(folder: Path) -> list[dict[str, Any]]:
     return records
 
 
-def _from_dataset(folder: Path) -> Iterator[tuple[int, str, Shard]]:
+def of_subjects(folder: Path, which: str) -> Iterator[tuple[int, str, Shard]]:
+    """How many there are at most, a name that tells nothing, and a shard, of "training" or "validation" subjects."""
     from ..evaluation import dataset
 
-    entries = dataset.read(folder).of_subjects("training").entries
+    entries = dataset.read(folder).of_subjects(which).entries
     for entry in entries:
         labels = volume = None
+        names = []
         for number, found in enumerate(dataset.objects_of(entry, _MOST_LABELS), start=1):
             if labels is None:
                 volume = found.volume
                 labels = np.zeros(volume.shape_kji, np.uint8)
             labels[found.box.slices][found.truth] = number
+            names.append(found.name)
         if labels is not None:
-            shard = Shard.of(labels, volume.grid.spacing_kji_mm, _is_watched(entry.subject), volume.array_kji)
+            grid, watch = volume.grid, _is_watched(entry.subject)
+            lies = np.asarray(grid.ijk_to_ras, np.float64)
+            shard = Shard.of(labels, grid.spacing_kji_mm, watch, volume.array_kji, tuple(names), lies)
             yield len(entries), _anonymous(entry.identity), shard
 
 

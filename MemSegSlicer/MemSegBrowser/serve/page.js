@@ -34,7 +34,8 @@
       box.select();
       return;
     }
-    const name = shortcut(event);
+    const stops = event.key === 'Escape' && document.querySelector('.ms-stop-answer');
+    const name = stops ? 'stop' : shortcut(event);
     if (!name || event.repeat) return;
     event.preventDefault();
     window.trame.trigger('shortcut', [name]);
