@@ -74,6 +74,12 @@ def test_the_same_image_takes_its_own_place_whatever_its_numbers_are_kept_as(tmp
     assert len(list((tmp_path / "images").iterdir())) == len(list((tmp_path / "labels").iterdir())) == 2
 
 
+def test_what_was_said_of_the_kind_of_image_stays_until_something_else_is_said(tmp_path: Path):
+    for said, kept in (("CT", "CT"), ("unknown", "CT"), ("MR", "MR")):
+        collect(tmp_path, volume(), drawn(liver=LIVER), said)
+        assert [each["modality"] for each in json.loads((tmp_path / "manifest.json").read_text())] == [kept]
+
+
 def test_nothing_written_says_whose_image_it_is(tmp_path: Path):
     collect(tmp_path, volume(), drawn(liver=LIVER))
     assert all(b"Doe" not in held and "Doe" not in name for name, held in contents(tmp_path).items())

@@ -59,7 +59,8 @@ def collect(folder: Path, volume: Volume, structures: Mapping[str, Crop], modali
     """Make the volume with its structures a subject of the data set in the folder, which is made where it is not there.
 
     structures: by name a box, and 0/1 of its shape; outside it there is nothing. Where structures overlap, the smaller
-    one is on top. Raises FileError; the data set is then as it was.
+    one is on top. modality: where it is unknown, what was said of this image before stays. Raises FileError; the data
+    set is then as it was.
     """
     names = tuple(structures)
     sizes = {name: int(np.count_nonzero(values)) for name, (_, values) in structures.items()}
@@ -75,13 +76,13 @@ def collect(folder: Path, volume: Volume, structures: Mapping[str, Crop], modali
         "image": image_file,
         "label": label_file,
         "labels": {name: number for number, name in enumerate(present, start=1)},
-        "modality": modality,
         "subject": identity,
     }
     _make(folder)
     records = _records(folder)
     before = next((place for place, each in enumerate(records) if each.get("id") == identity), None)
     former = records[before] if before is not None else {}
+    record["modality"] = former.get("modality", _UNKNOWN) if modality == _UNKNOWN else modality
     after = [*records, record] if before is None else [*records[:before], record, *records[before + 1 :]]
     _write(folder, record, former, after, volume, labels)
     empty = tuple(name for name in names if not sizes[name])
