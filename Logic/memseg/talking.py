@@ -99,12 +99,12 @@ class Talking:
 
     @property
     def modality(self) -> str:
-        from .text.modality import told
+        from .modality import told
 
         return told(self._session.volume)
 
     def tell_modality(self, name: str) -> None:
-        from .text.modality import tell
+        from .modality import tell
 
         if name != self.modality:
             tell(self._session.volume, name)
@@ -112,7 +112,7 @@ class Talking:
 
     def _listen_for_modality(self, words: str) -> None:
         """Words may say it in passing, "liver in MR"; what the image itself tells goes first."""
-        from .text.modality import guess, named_in
+        from .modality import guess, named_in
 
         said = named_in(words)
         if said and not self.modality and not guess(self._session.volume):
@@ -286,7 +286,7 @@ class Spoken:
 
     def tell_modality(self, name: str) -> None:
         """Say which kind of image the volume is, for models that have to know and where its values do not tell; one of
-        text.modality.MODALITIES. Kept with the session."""
+        memseg.modality.MODALITIES. Kept with the session."""
         self.talking.tell_modality(name)
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from trame_client.widgets.html import Button, Div, Img, Span
 from trame_vuetify.widgets.vuetify3 import VBtn, VIcon, VProgressLinear
 
-from memseg.text.modality import MODALITIES
+from memseg.modality import MODALITIES
 
 from .actions import Actions
 from .page_state import Page

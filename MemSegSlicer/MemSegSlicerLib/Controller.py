@@ -142,7 +142,7 @@ class Controller(SliceActions):
         self._do("choose", lambda session: session.choose(number))
 
     def tellModality(self, modality: str) -> None:
-        """Which kind of image the volume is, one of memseg.text.modality.MODALITIES; it is kept with the volume in the
+        """Which kind of image the volume is, one of memseg.modality.MODALITIES; it is kept with the volume in the
         scene. Words that waited for it are tried again."""
         record = self._recordToWorkOn()
         if record is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import slicer
 
-from memseg.text.modality import MODALITIES
+from memseg.modality import MODALITIES
 
 _ATTRIBUTE = "MemSegSlicer.Modality"
 

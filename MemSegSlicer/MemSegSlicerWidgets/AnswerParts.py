@@ -10,7 +10,7 @@ import numpy as np
 import qt
 from slicer.i18n import tr as _
 
-from memseg.text.modality import MODALITIES
+from memseg.modality import MODALITIES
 from memseg.watching import Progress
 from MemSegSlicerLib.TextRows import AnswerRow
 

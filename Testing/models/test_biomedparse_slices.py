@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from memseg.errors import PromptError
 from memseg.geometry import Box, Grid
+from memseg.modality import named_in
 from memseg.segmenters.biomedparse_slices import Stack, Window
 from memseg.segmenters.biomedparse_words import WINDOWS, question, site_in
-from memseg.text.modality import named_in
 from memseg.volume import Volume
 
 

@@ -13,14 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import catalog
+from .. import catalog, modality
 from ..errors import PromptError
 from ..geometry import Box
 from ..memory.interaction import Interaction
 from ..networks.biomedparse.memory import BankAttention
 from ..networks.biomedparse.model import BiomedParse
 from ..prompts import Click, MaskPrompt, Prompt, Text
-from ..text import modality
 from ..volume import Volume
 from . import biomedparse_memory, biomedparse_weights
 from .base import Numbered, Prediction

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import ModalityUnknownError
-from ..text.modality import named_in, samples
+from ..modality import named_in, samples
 from ..volume import Volume
 from .biomedparse_slices import Window
 

@@ -16,12 +16,11 @@ import torch.nn.functional as functional
 from torch import Tensor
 
 from ..geometry import Grid
+from ..modality import guess, samples
 from ..volume import Volume
 
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-_MOST_SAMPLES = 1_000_000
 _PERCENTILES = (0.5, 99.5)  # of an MR or PET volume, as MedSAM's preprocessing has it
-_AIR_HU, _TISSUE_HU = -850.0, (-150.0, 150.0)
 
 
 @dataclass(frozen=True)
@@ -59,10 +58,8 @@ class Shading:
 
     @classmethod
     def of(cls, volume: Volume) -> Shading:
-        array = volume.array_kji
-        step = max(1, round((array.size / _MOST_SAMPLES) ** (1 / 3)))
-        values = array[::step, ::step, ::step].astype(np.float32).ravel()
-        if _is_ct(values):
+        values = samples(volume)
+        if guess(volume) == "CT":
             return cls(True, SOFT_TISSUE)
         counted = values[values > 0] if values.min() >= 0 and (values > 0).any() else values
         low, high = (float(value) for value in np.percentile(counted, _PERCENTILES))
@@ -74,12 +71,6 @@ class Shading:
             return self.plain
         middle = float(np.median(values))
         return LUNG if middle < _LUNG_BELOW_HU else BONE if middle > _BONE_ABOVE_HU else SOFT_TISSUE
-
-
-def _is_ct(values: np.ndarray) -> bool:
-    """Whether values run from air or fat, far below 0, to soft tissue near 0, as HU do."""
-    tissue = np.mean((values > _TISSUE_HU[0]) & (values < _TISSUE_HU[1]) & (values != 0))
-    return bool(values.min() <= -200 and tissue > 0.02 and (np.mean(values < _AIR_HU) > 0.01 or tissue > 0.3))
 
 
 # -- there -------------------------------------------------------------------------------------------------------------

@@ -16,10 +16,10 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from scipy import ndimage
 
+from .. import modality as modalities
 from ..geometry import Grid
 from ..memory.recall import EMBEDDING_NUMBERS
 from ..volume import Volume
-from . import modality as modalities
 
 SPACING_MM = 4.0
 MOST_SAMPLES = 2_200_000  # of the finest lattice: 512 x 512 x 300 voxels of 0.8 x 0.8 x 2 mm make 1.6 million at 4 mm

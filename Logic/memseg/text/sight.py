@@ -13,10 +13,10 @@ from weakref import WeakKeyDictionary, ref
 import numpy as np
 from scipy import ndimage
 
+from .. import modality as modalities
 from ..geometry import Box, Grid
 from ..segmenters.region import Region
 from ..volume import Volume
-from . import modality as modalities
 from .pieces import FULL, Piece
 
 MOST_VOXELS = 1_000_000  # 400 x 400 x 450 mm at 4.2 mm; labelling them takes 10 ms

@@ -11,9 +11,9 @@ import torch.nn.functional as functional
 from torch import Generator, Tensor
 
 from ..geometry import Grid
+from ..modality import guess
 from ..segmenters.biomedparse_slices import Stack, Window
 from ..segmenters.biomedparse_words import question
-from ..text.modality import guess
 from ..volume import Volume
 from .chance import normal, number, whole
 from .named_stacks import NamedStack, Vocabulary

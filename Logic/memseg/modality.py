@@ -8,8 +8,8 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from ..errors import PromptError
-from ..volume import Volume
+from .errors import PromptError
+from .volume import Volume
 
 _WORDS = {
     "CT": r"cts?|computed tomograph\w*|hounsfield|hu",
