@@ -30,7 +30,7 @@ MODEL = "memseg-auto"
 _LARGEST_BYTES = 2**30  # MultiSegMamba of the published size has 160 MB in half precision
 # As measured at the peak, rounded up: maps of first-stage channels that are alive together, in the decoder's last stage
 # or in the first Mamba layer; copies of the weights that convolutions make for themselves; and what torch loads once.
-_MAPS = {"unet": 9, "segmamba": 26, "segmambaskip": 32, "bisegmamba": 32, "multisegmamba": 64}
+_MAPS = {"unet": 9, "segmamba": 26, "segmambaskip": 32, "bisegmamba": 32, "multisegmamba": 80}
 _COPIES, _ONCE_BYTES = 2, 28 * 2**20
 
 
