@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from .automatic.collecting import listed
 from .errors import ModelError
 from .files import check_output, read_volume, write_segmentation
 
@@ -42,7 +43,7 @@ def auto(
     missing = [name for name in trained.plan.names if name not in masks]
     if not masks:
         raise ModelError(
-            f"None of {_listed(missing)} was found, so nothing was written; train the model longer, or on images "
+            f"None of {listed(missing)} was found, so nothing was written; train the model longer, or on images "
             "like this one."
         )
     with console.status(f"Writing {output.name}"):
@@ -51,9 +52,5 @@ def auto(
         millilitres = int(mask.sum()) * volume.grid.voxel_volume_mm3 / 1000
         console.print(f"{name}: {int(mask.sum())} voxels, {millilitres:.1f} ml", markup=False, highlight=False)
     if missing:
-        console.print(f"Not found: {_listed(missing)}.", markup=False, highlight=False)
+        console.print(f"Not found: {listed(missing)}.", markup=False, highlight=False)
     console.print(f"Written: {output}", markup=False, highlight=False)
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")

@@ -95,8 +95,9 @@ class AutoModel:
                 yield Advance(step.done, step.of)
                 continue
             classes = frame.returned(step.classes)
-            found = zip(plan.names, ndimage.find_objects(classes, len(plan.names)))
-            crops = {name: _crop(classes, at, plan.names.index(name) + 1) for name, at in found if at is not None}
+            places = ndimage.find_objects(classes, len(plan.names))
+            found = [(number, at) for number, at in enumerate(places, start=1) if at is not None]
+            crops = {plan.names[number - 1]: _crop(classes, at, number) for number, at in found}
             yield Advance(step.done, step.of, crops, volume.shape_kji)
 
     def take_note(self) -> str:
